@@ -26,11 +26,11 @@ pub type Key = (String, String);
 /// The content of a table, in wire format.
 pub type Items = BTreeMap<Key, Value>;
 
-/// One table in memory.
+/// The two tables in memory. Their keys are disjoint, so that the content is one map.
 #[derive(Clone)]
 pub struct Table {
     db: Database,
-    name: &'static str,
+    name_of: fn(&str, &str) -> &'static str,
     state: Arc<Mutex<State>>,
 }
 
@@ -50,12 +50,12 @@ impl fmt::Debug for Table {
 }
 
 impl Table {
-    /// A table with this name, not yet created.
+    /// Tables that are not yet created. `name_of` names the table of an item.
     #[must_use]
-    pub fn new(name: &'static str) -> Self {
+    pub fn new(name_of: fn(&str, &str) -> &'static str) -> Self {
         Self {
             db: Database::memory().unwrap(),
-            name,
+            name_of,
             state: Arc::default(),
         }
     }
@@ -105,8 +105,8 @@ impl Table {
         }
         for key in keys {
             match wanted.get(&key) {
-                Some(item) => self.ask("PutItem", json!({"Item": item})),
-                None => self.ask("DeleteItem", json!({"Key": key_value(&key)})),
+                Some(item) => self.ask("PutItem", &key, json!({"Item": item})),
+                None => self.ask("DeleteItem", &key, json!({"Key": key_value(&key)})),
             };
         }
         state.base = wanted.clone();
@@ -118,13 +118,13 @@ impl Table {
     }
 
     fn item(&self, key: &Key) -> Option<Value> {
-        let mut answer = self.ask("GetItem", json!({"Key": key_value(key)}));
+        let mut answer = self.ask("GetItem", key, json!({"Key": key_value(key)}));
         Some(answer["Item"].take()).filter(|item| !item.is_null())
     }
 
     /// Sends a request directly, bypassing the SDK and every recorder and fault injector.
-    fn ask(&self, operation: &str, mut request: Value) -> Value {
-        request["TableName"] = json!(self.name);
+    fn ask(&self, operation: &str, (pk, sk): &Key, mut request: Value) -> Value {
+        request["TableName"] = json!((self.name_of)(pk, sk));
         let answer = self.run(operation, request.to_string().as_bytes()).unwrap();
         serde_json::from_str(&answer).unwrap()
     }

@@ -2,6 +2,7 @@
 //! evaluates actions and resources, but neither leading keys nor encryption contexts. Also records every use, so that a test
 //! can find unused grants.
 
+use crate::in_process::RECORD_TABLE;
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
@@ -264,6 +265,10 @@ impl Intercept for Role {
 /// The IAM requests of a call to the table: one per transaction item, or one with all keys of a batch.
 fn requests(operation: &str, body: &Value) -> Vec<(String, &'static str, Context)> {
     const TABLE: &str = "Table.Arn";
+    let table = |part: &Value| match part["TableName"].as_str() {
+        Some(RECORD_TABLE) => "RecordTable.Arn",
+        _ => TABLE,
+    };
     let text = |value: &Value| value["S"].as_str().unwrap().to_owned();
     let request = |action: &str, resource, leading_keys| {
         let context = Context {
@@ -278,12 +283,14 @@ fn requests(operation: &str, body: &Value) -> Vec<(String, &'static str, Context
             let parts = items.iter().flat_map(|item| item.as_object().unwrap());
             parts
                 .map(|(kind, part)| match kind.as_str() {
-                    "Put" => request("PutItem", TABLE, vec![text(&part["Item"]["pk"])]),
-                    "Update" => request("UpdateItem", TABLE, vec![text(&part["Key"]["pk"])]),
-                    "Delete" => request("DeleteItem", TABLE, vec![text(&part["Key"]["pk"])]),
-                    "ConditionCheck" => {
-                        request("ConditionCheckItem", TABLE, vec![text(&part["Key"]["pk"])])
-                    }
+                    "Put" => request("PutItem", table(part), vec![text(&part["Item"]["pk"])]),
+                    "Update" => request("UpdateItem", table(part), vec![text(&part["Key"]["pk"])]),
+                    "Delete" => request("DeleteItem", table(part), vec![text(&part["Key"]["pk"])]),
+                    "ConditionCheck" => request(
+                        "ConditionCheckItem",
+                        table(part),
+                        vec![text(&part["Key"]["pk"])],
+                    ),
                     other => panic!("unsupported transaction item: {other}"),
                 })
                 .collect()
@@ -307,9 +314,17 @@ fn requests(operation: &str, body: &Value) -> Vec<(String, &'static str, Context
             vec![request(operation, resource, vec![value])]
         }
         "GetItem" | "UpdateItem" | "DeleteItem" => {
-            vec![request(operation, TABLE, vec![text(&body["Key"]["pk"])])]
+            vec![request(
+                operation,
+                table(body),
+                vec![text(&body["Key"]["pk"])],
+            )]
         }
-        "PutItem" => vec![request(operation, TABLE, vec![text(&body["Item"]["pk"])])],
+        "PutItem" => vec![request(
+            operation,
+            table(body),
+            vec![text(&body["Item"]["pk"])],
+        )],
         other => vec![request(other, TABLE, Vec::new())],
     }
 }

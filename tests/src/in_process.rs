@@ -44,6 +44,8 @@ use std::time::{Duration, Instant};
 use store::Store;
 use store::client::DynamoDb;
 use store::due::INDEX;
+use store::item::Item;
+use store::keys::is_record;
 use store::seed::World as SeedWorld;
 use tokio::sync::OnceCell;
 use verification::Verification;
@@ -114,7 +116,7 @@ static SEEDED: OnceCell<Seeded> = OnceCell::const_new();
 
 impl Seeded {
     async fn sandbox() -> Self {
-        let table = Table::new(TABLE);
+        let table = Table::new(table_of);
         let system = InProcess::reached(|config| table.configure(config), "sandbox").await;
         let keys = system.keys.wrapped.lock().unwrap().clone();
         Self {
@@ -125,8 +127,20 @@ impl Seeded {
     }
 }
 
-/// The table's name.
+/// The main table's name.
 pub const TABLE: &str = "rebind";
+/// The name of the table with the acquirer's record.
+pub const RECORD_TABLE: &str = "record";
+
+/// The name of the table that holds the item with this key.
+#[must_use]
+pub fn table_of(pk: &str, sk: &str) -> &'static str {
+    if is_record(pk, sk) {
+        RECORD_TABLE
+    } else {
+        TABLE
+    }
+}
 
 impl InProcess {
     /// A system whose table holds the sandbox's merchants.
@@ -143,7 +157,7 @@ impl InProcess {
 
     /// Starts a system in another deployment stage.
     pub async fn staged(stage: &str) -> Arc<Self> {
-        Self::on(&Table::new(TABLE), |config| config, stage).await
+        Self::on(&Table::new(table_of), |config| config, stage).await
     }
 
     /// Starts a system on a given table, with further client configuration.
@@ -211,7 +225,8 @@ impl InProcess {
         let store = |function| {
             let config = client.config().to_builder();
             let config = config.interceptor(Role::new(function, iam.clone()));
-            Store::new(Client::from_conf(config.build()), TABLE, &Policy::CURRENT)
+            let client = Client::from_conf(config.build());
+            Store::new(client, TABLE, RECORD_TABLE, &Policy::CURRENT)
         };
         let keys_of = |function| Keys::new(keys.of(function, &iam));
         let of = |function| (store(function), keys_of(function));
@@ -304,7 +319,22 @@ impl InProcess {
     /// The store, for reading.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store::new(self.client.clone(), TABLE, &Policy::CURRENT)
+        Store::new(self.client.clone(), TABLE, RECORD_TABLE, &Policy::CURRENT)
+    }
+
+    /// One stored item, by its key.
+    pub async fn item(&self, key: Item) -> Item {
+        let get = self.client.get_item().table_name(table_with(&key));
+        let item = get.set_key(Some(key)).send().await.unwrap().item;
+        let _ = self.boundary.take();
+        item.expect("an item")
+    }
+
+    /// Writes an item past the store.
+    pub async fn put_item(&self, item: Item) {
+        let put = self.client.put_item().table_name(table_with(&item));
+        put.set_item(Some(item)).send().await.unwrap();
+        let _ = self.boundary.take();
     }
 
     /// The clock of the requests.
@@ -499,16 +529,19 @@ impl InProcess {
         serde_json::to_value(self.notice.handle(batch, || wall).await).unwrap()
     }
 
-    /// Every item of the table. Tests may scan; functions may not.
+    /// Every item of both tables. Tests may scan; functions may not.
     pub async fn items(&self) -> Vec<HashMap<String, AttributeValue>> {
+        let mut items = self.items_of(TABLE).await;
+        items.extend(self.items_of(RECORD_TABLE).await);
+        items
+    }
+
+    async fn items_of(&self, table: &str) -> Vec<HashMap<String, AttributeValue>> {
         let mut items = Vec::new();
         let mut start = None;
         loop {
-            let scan = self
-                .client
-                .scan()
-                .table_name(&self.table)
-                .set_exclusive_start_key(start);
+            let scan = self.client.scan().table_name(table);
+            let scan = scan.set_exclusive_start_key(start);
             let page = scan.send().await.unwrap();
             items.extend(page.items.unwrap_or_default());
             start = page.last_evaluated_key;
@@ -546,6 +579,16 @@ async fn create_table(client: &Client) {
         )
         .build()
         .unwrap();
+    let record = client.create_table().table_name(RECORD_TABLE);
+    record
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(attribute("pk", ScalarAttributeType::S))
+        .attribute_definitions(attribute("sk", ScalarAttributeType::S))
+        .key_schema(key("pk", KeyType::Hash))
+        .key_schema(key("sk", KeyType::Range))
+        .send()
+        .await
+        .unwrap();
     client
         .create_table()
         .table_name(TABLE)
@@ -560,6 +603,10 @@ async fn create_table(client: &Client) {
         .send()
         .await
         .unwrap();
+}
+
+fn table_with(item: &Item) -> &'static str {
+    table_of(item["pk"].as_s().unwrap(), item["sk"].as_s().unwrap())
 }
 
 impl Merchant<Arc<InProcess>> {

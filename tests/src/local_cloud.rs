@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use store::item::Item;
+use store::keys::is_record;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Maximum number of simultaneous test runs in one checkout.
@@ -300,10 +301,7 @@ impl LocalCloud {
 
     /// An item of the table.
     pub async fn item(&self, pk: &str, sk: &str) -> Item {
-        let get = self
-            .table
-            .get_item()
-            .table_name(&self.system.endpoints().table);
+        let get = self.table.get_item().table_name(self.table_of(pk, sk));
         let key = |text: &str| AttributeValue::S(text.to_owned());
         let got = get
             .key("pk", key(pk))
@@ -316,9 +314,22 @@ impl LocalCloud {
             .unwrap_or_else(|| panic!("item {pk} {sk} does not exist"))
     }
 
-    /// Every item of the table. Tests may scan.
+    /// Every item of both tables. Tests may scan.
     pub async fn items(&self) -> Vec<Item> {
-        self.items_of(&self.system.endpoints().table).await
+        let endpoints = self.system.endpoints();
+        let mut items = self.items_of(&endpoints.table).await;
+        items.extend(self.items_of(&endpoints.record_table).await);
+        items
+    }
+
+    /// The name of the table that holds the item with this key.
+    fn table_of(&self, pk: &str, sk: &str) -> &str {
+        let endpoints = self.system.endpoints();
+        if is_record(pk, sk) {
+            &endpoints.record_table
+        } else {
+            &endpoints.table
+        }
     }
 
     /// Every item of a table.
@@ -414,10 +425,7 @@ impl LocalCloud {
     /// Sets one attribute of an item.
     pub async fn edit(&self, pk: &str, sk: &str, name: &str, value: AttributeValue) {
         let key = |text: &str| AttributeValue::S(text.to_owned());
-        let update = self
-            .table
-            .update_item()
-            .table_name(&self.system.endpoints().table);
+        let update = self.table.update_item().table_name(self.table_of(pk, sk));
         let update = update
             .key("pk", key(pk))
             .key("sk", key(sk))

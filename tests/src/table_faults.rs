@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::dynamodb_table::response;
+use crate::in_process::RECORD_TABLE;
 
 /// The limits of the functions; see [`impatient`].
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(ATTEMPT_TIMEOUT_MS);
@@ -31,7 +32,7 @@ const CONFLICTS_MAX: u32 = 2;
 /// The delay of a late request.
 const LATE_BY: Duration = Duration::from_millis(100);
 
-/// One call to the table: one attempt at an operation.
+/// One call to the tables: one attempt at an operation. Two reads that are sent in parallel count as one.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// An id shared by all attempts at an operation.
@@ -52,6 +53,14 @@ impl Call {
             self.operation.as_str(),
             "Query" | "GetItem" | "BatchGetItem"
         )
+    }
+
+    /// Returns true for a read of the record that is sent in parallel with the last read.
+    fn is_beside(&self, last: Option<&Self>) -> bool {
+        let is_read = |last: &Self| ["Query", "BatchGetItem"].contains(&last.operation.as_str());
+        self.operation == "GetItem"
+            && self.body["TableName"] == RECORD_TABLE
+            && last.is_some_and(is_read)
     }
 
     /// The items of a transaction.
@@ -375,6 +384,10 @@ impl Boundary {
         };
         let mut state = self.state.lock().unwrap();
         let state = &mut *state;
+        if call.is_beside(state.calls.last()) {
+            // Sent in parallel with the last read: one call with it, whose fault they share.
+            return (call, (state.era, state.calls.len() - 1), None);
+        }
         state.calls.push(call.clone());
         let note = (state.era, state.calls.len() - 1);
         let is_first = !state.operations.iter().any(|known| known == id);
@@ -426,7 +439,7 @@ impl Boundary {
         };
         let mut state = self.state.lock().unwrap();
         if state.era == era {
-            state.calls[index].units = units;
+            state.calls[index].units += units;
         }
     }
 

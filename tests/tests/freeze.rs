@@ -362,8 +362,7 @@ async fn put_back(world: &Arc<InProcess>, items: &[HashMap<String, AttributeValu
         }
     }
     for item in items {
-        let put = world.client.put_item().table_name(&world.table);
-        put.set_item(Some(item.clone())).send().await.unwrap();
+        world.put_item(item.clone()).await;
     }
 }
 

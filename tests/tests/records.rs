@@ -23,9 +23,7 @@ async fn item(world: &InProcess, pk: &str, sk: &str) -> Item {
 
 async fn set(world: &InProcess, mut item: Item, name: &str, value: AttributeValue) {
     item.insert(name.to_owned(), value);
-    let put = world.client.put_item().table_name(&world.table);
-    put.set_item(Some(item)).send().await.unwrap();
-    let _ = world.boundary.take();
+    world.put_item(item).await;
 }
 
 fn version(number: u32) -> AttributeValue {

@@ -7,10 +7,12 @@ use application::ports::{
     LoadMerchant, PortError, Selector, StoredReply,
 };
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::contact::{ContactChange, ContactValue, PreviousPhoneRule};
 use domain::decide::{Command, CommandContext, decide};
 use domain::ids::MerchantId;
 use domain::policy::{DAY_S, Policy};
 use domain::rebind::RebindState;
+use domain::secret::Secret;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -95,6 +97,42 @@ async fn unknown_merchant_loads_as_none() {
             .unwrap()
             .is_none()
     );
+}
+
+#[tokio::test]
+async fn torn_read_of_the_record_is_repeated() {
+    let (world, _) = with_open_rebind().await;
+    let key = |sk: &str| {
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        HashMap::from([
+            ("pk".to_owned(), text("M#mer_plain_1")),
+            ("sk".to_owned(), text(sk)),
+        ])
+    };
+    let old = world.item(key("Z")).await;
+    let change = ContactChange {
+        value: ContactValue::Password(Secret::new("a hash".to_owned())),
+        by: "operator".to_owned(),
+        reason: "asked at the shop".to_owned(),
+        previous_phone: PreviousPhoneRule::Keep,
+    };
+    let (store, merchant) = (world.store(), id("plain_1"));
+    let changed = store.change_contact(&merchant, change, world.now());
+    changed.await.unwrap();
+    let read = load(&world).await;
+    assert_eq!((read.profile.version, read.state.record_version), (2, 2));
+
+    // The merchant state after the transaction with the record before it.
+    let new = world.item(key("Z")).await;
+    world.put_item(old).await;
+    let _ = world.boundary.take();
+    let torn = store.load(&merchant, Selector::Latest).await;
+    assert!(matches!(torn, Err(PortError::Conflict)), "{torn:?}");
+    let reads = world.boundary.take();
+    let heads = reads.iter().filter(|call| call.operation == "Query");
+    assert_eq!(heads.count(), 4);
+    world.put_item(new).await;
+    assert_eq!(load(&world).await, read);
 }
 
 #[tokio::test]

@@ -15,7 +15,12 @@ async fn main() -> Result<(), Error> {
     let keys = aws.keys()?;
     keys.warm(&[HashPurpose::Idempotency]).await?;
     let handler = Cards::new(
-        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
+        Store::new(
+            aws.dynamodb(),
+            env("TABLE")?,
+            env("RECORD_TABLE")?,
+            &Policy::CURRENT,
+        ),
         keys,
     );
     runtime::serve(&handler).await

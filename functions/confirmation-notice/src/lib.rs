@@ -235,8 +235,17 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                     .await?;
                 Ok(SmsAnswer::Accepted)
             }
-            Notification::OnFile(phone) | Notification::Reserved(phone) => {
-                self.sms.send(phone, &text).await
+            Notification::Reserved(phone) => self.sms.send(phone, &text).await,
+            Notification::OnFile | Notification::Previous => {
+                let record = self.store.profile(&event.merchant_id).await?;
+                let record = record.ok_or_else(|| {
+                    PortError::Permanent("the record", "the merchant has none".to_owned())
+                })?;
+                match notification.phone(&record) {
+                    Some(phone) => self.sms.send(phone, &text).await,
+                    // The operator has dropped the previous phone since the event.
+                    None => Ok(SmsAnswer::Accepted),
+                }
             }
         }
     }

@@ -16,7 +16,12 @@ async fn main() -> Result<(), Error> {
     let keys = aws.keys()?;
     keys.warm(&[HashPurpose::Freeze]).await?;
     let notice = &ConfirmationNotice::new(
-        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
+        Store::new(
+            aws.dynamodb(),
+            env("TABLE")?,
+            env("RECORD_TABLE")?,
+            &Policy::CURRENT,
+        ),
         keys,
         aws.sms()?,
         aws.push(),

@@ -15,7 +15,12 @@ async fn main() -> Result<(), Error> {
     let stage = DeploymentStage::new(env("STAGE")?);
     let aws = Aws::connect().await;
     let cleanup = &CooldownCleanup::new(
-        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
+        Store::new(
+            aws.dynamodb(),
+            env("TABLE")?,
+            env("RECORD_TABLE")?,
+            &Policy::CURRENT,
+        ),
         bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?,
         stage.is_sandbox(),
     );

@@ -20,7 +20,12 @@ async fn main() -> Result<(), Error> {
     ])
     .await?;
     let handler = Freezes::new(
-        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
+        Store::new(
+            aws.dynamodb(),
+            env("TABLE")?,
+            env("RECORD_TABLE")?,
+            &Policy::CURRENT,
+        ),
         keys,
     );
     runtime::serve(&handler).await

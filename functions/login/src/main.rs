@@ -21,7 +21,12 @@ async fn main() -> Result<(), Error> {
     ])
     .await?;
     let handler = Login::new(
-        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
+        Store::new(
+            aws.dynamodb(),
+            env("TABLE")?,
+            env("RECORD_TABLE")?,
+            &Policy::CURRENT,
+        ),
         keys,
     );
     runtime::serve(&handler).await

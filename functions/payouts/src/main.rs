@@ -14,7 +14,12 @@ async fn main() -> Result<(), Error> {
     logging::init();
     let stage = &DeploymentStage::new(env("STAGE")?);
     let aws = Aws::connect().await;
-    let payouts = &Payouts::new(Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT));
+    let payouts = &Payouts::new(Store::new(
+        aws.dynamodb(),
+        env("TABLE")?,
+        env("RECORD_TABLE")?,
+        &Policy::CURRENT,
+    ));
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let done = Box::pin(payouts.handle(event.payload, stage)).await;
         done.map_err(Diagnostic::from)

@@ -16,7 +16,12 @@ async fn main() -> Result<(), Error> {
     keys.warm(&[HashPurpose::Card, HashPurpose::Idempotency])
         .await?;
     let handler = RebindRequest::new(
-        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
+        Store::new(
+            aws.dynamodb(),
+            env("TABLE")?,
+            env("RECORD_TABLE")?,
+            &Policy::CURRENT,
+        ),
         keys,
     );
     runtime::serve(&handler).await

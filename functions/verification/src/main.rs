@@ -21,7 +21,12 @@ async fn main() -> Result<(), Error> {
     ])
     .await?;
     let handler = Verification::new(
-        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
+        Store::new(
+            aws.dynamodb(),
+            env("TABLE")?,
+            env("RECORD_TABLE")?,
+            &Policy::CURRENT,
+        ),
         keys,
         aws.sms()?,
         bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?,

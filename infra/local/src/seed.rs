@@ -20,7 +20,7 @@ pub(crate) fn sandbox() -> Result<Vec<SeedMerchant>, Error> {
     Ok(world.merchants)
 }
 
-/// Puts merchants into the table, and their holders into the table of the simulated bank.
+/// Puts merchants into the tables, and their holders into the table of the simulated bank.
 pub(crate) async fn load(
     config: &SdkConfig,
     stack: &Stack,
@@ -31,6 +31,7 @@ pub(crate) async fn load(
     let store = Store::new(
         dynamodb.clone(),
         stack.output("TableName")?,
+        stack.output("RecordTableName")?,
         &Policy::CURRENT,
     );
     let bank_table = stack.resource("SandboxBankTable")?;

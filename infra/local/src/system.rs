@@ -63,8 +63,10 @@ pub struct Endpoints {
     pub secret_key: String,
     /// The CloudFormation stack.
     pub stack: String,
-    /// The DynamoDB table.
+    /// The main DynamoDB table.
     pub table: String,
+    /// The DynamoDB table with the acquirer's record.
+    pub record_table: String,
     /// A function's name by its folder's name.
     pub functions: BTreeMap<String, String>,
 }
@@ -263,6 +265,7 @@ fn endpoints(url: &str, stack: &Stack, packages: &artifacts::Packages) -> Result
         secret_key: SECRET_KEY.to_owned(),
         stack: STACK.to_owned(),
         table: stack.output("TableName")?.to_owned(),
+        record_table: stack.output("RecordTableName")?.to_owned(),
         functions,
     })
 }

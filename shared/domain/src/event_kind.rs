@@ -35,7 +35,7 @@ vocabulary! {
         Rejected = "rejected",
         /// A rebind expired.
         Expired = "expired",
-        /// A rebind was cancelled, by the merchant or because of a security change.
+        /// A rebind was cancelled by the merchant.
         Cancelled = "cancelled",
         /// The account was frozen, with a freeze code or by an operator.
         Frozen = "frozen",
@@ -69,8 +69,10 @@ vocabulary! {
         PayoutReturned = "payout_returned",
         /// Settlement settings were changed.
         SettlementChanged = "settlement_changed",
-        /// Phone, password or name was changed by the acquirer.
+        /// Phone, password, name or document was changed by the acquirer. It ends an open rebind.
         SecurityChanged = "security_changed",
+        /// The acquirer recorded a later date of the same document.
+        DocumentRenewed = "document_renewed",
         /// A push target was registered or replaced.
         PushTargetChanged = "push_target_changed",
         /// A push target was removed.

@@ -1,7 +1,7 @@
 //! The pure core: the rules of card changes and payouts, without a clock, randomness, network or storage.
 //!
 //! - [`decide`]: one function for every command, from a [`merchant`] state to a [`transition`].
-//! - [`merchant`], [`rebind`], [`card`], [`payout`], [`settlement`]: the state.
+//! - [`merchant`], [`rebind`], [`card`], [`payout`], [`settlement`]: the state; [`contact`]: changes of the record.
 //! - [`history`], [`notification`], [`sms`]: the events, and the messages that they cause.
 //! - [`policy`], [`window`]: the numbers of the rules, and sliding-window limits.
 //! - [`pii`], [`secret`], [`mask`]: personal data and secrets as types.
@@ -14,6 +14,7 @@ pub mod banner;
 pub mod banner_code;
 pub mod calendar;
 pub mod card;
+pub mod contact;
 pub mod decide;
 pub mod device;
 pub mod error_code;

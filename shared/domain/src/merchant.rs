@@ -479,6 +479,13 @@ impl Profile {
     pub fn holder_name(&self) -> &PersonName {
         self.settlement_name.as_ref().unwrap_or(&self.legal_name)
     }
+
+    /// The phone on file before the last change, while it still receives notifications.
+    #[must_use]
+    pub fn notified_previous_phone(&self, now: Timestamp) -> Option<&Phone> {
+        let previous = self.previous_phone.as_ref()?;
+        (now < previous.until).then_some(&previous.phone)
+    }
 }
 
 /// A merchant as loaded, the state that a decision starts from.

@@ -2,9 +2,11 @@
 //! notification for each recipient with a message, and the function `confirmation-notice` renders the message.
 
 use crate::card::UNKNOWN_BANK;
+use crate::contact::ContactField;
 use crate::error_code::ErrorCode;
 use crate::format::bins;
 use crate::history::event::{Event, EventCard};
+use crate::merchant::Profile;
 use crate::pii::Phone;
 use crate::secret::Secret;
 use crate::sms::{CardLabel, Sms};
@@ -13,8 +15,10 @@ use crate::time::Timestamp;
 /// The recipient of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Recipient {
-    /// The phone on file. Only it receives the freeze code.
+    /// The phone on file. Only it and the previous one receive freeze codes.
     OnFile,
+    /// The phone on file before the last change, for some more days.
+    Previous,
     /// The reserved phone of the new card.
     Reserved,
     /// The devices registered for push, and those removed recently.
@@ -24,8 +28,10 @@ pub enum Recipient {
 /// A queued message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
-    /// An SMS to the phone on file.
-    OnFile(Phone),
+    /// An SMS to the phone that is on file when it is sent.
+    OnFile,
+    /// An SMS to the previous phone on file, unless the record no longer has one when it is sent.
+    Previous,
     /// An SMS to the reserved phone.
     Reserved(Phone),
     /// A push notification. Its devices are looked up when it is sent.
@@ -40,17 +46,24 @@ impl Notification {
     #[must_use]
     pub const fn to(&self) -> Recipient {
         match self {
-            Self::OnFile(_) => Recipient::OnFile,
+            Self::OnFile => Recipient::OnFile,
+            Self::Previous => Recipient::Previous,
             Self::Reserved(_) => Recipient::Reserved,
             Self::Push { .. } => Recipient::Push,
         }
     }
 
-    /// The phone; `None` for push.
+    /// The phone, by the record at the time of the message; `None` for push, and for a previous phone that the record no
+    /// longer has.
     #[must_use]
-    pub const fn phone(&self) -> Option<&Phone> {
+    pub fn phone<'a>(&'a self, record: &'a Profile) -> Option<&'a Phone> {
         match self {
-            Self::OnFile(phone) | Self::Reserved(phone) => Some(phone),
+            Self::OnFile => Some(&record.phone_on_file),
+            Self::Previous => record
+                .previous_phone
+                .as_ref()
+                .map(|previous| &previous.phone),
+            Self::Reserved(phone) => Some(phone),
             Self::Push { .. } => None,
         }
     }
@@ -75,6 +88,13 @@ pub enum Message<'e> {
         /// The earliest time of its activation.
         usable_at: Timestamp,
     },
+    /// [`Sms::SecurityChanged`], with the freeze code of the event.
+    SecurityChanged {
+        /// The part of the record.
+        field: ContactField,
+        /// When it was changed.
+        at: Timestamp,
+    },
 }
 
 /// The message of an event to a recipient; `None` if the event does not notify this recipient. `at` is the time of the
@@ -84,14 +104,16 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
     let text = |sms| Some(Message::Text(sms));
     // The reserved phone is notified only about the new card.
     let to_merchant = |sms| match to {
-        Recipient::OnFile | Recipient::Push => text(sms),
+        Recipient::OnFile | Recipient::Previous | Recipient::Push => text(sms),
         Recipient::Reserved => None,
     };
     match event {
         Event::Activated(event) => {
             let (card, effective_at) = (label(&event.card), event.effective_at);
             match to {
-                Recipient::OnFile => Some(Message::Activated { card, effective_at }),
+                Recipient::OnFile | Recipient::Previous => {
+                    Some(Message::Activated { card, effective_at })
+                }
                 Recipient::Reserved => text(Sms::ActivatedReserved { card, effective_at }),
                 Recipient::Push => text(Sms::PushActivated { card, effective_at }),
             }
@@ -99,11 +121,24 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         Event::StandbyReady(event) => {
             let (card, usable_at) = (label(&event.card), event.usable_at);
             match to {
-                Recipient::OnFile => Some(Message::StandbyReady { card, usable_at }),
+                Recipient::OnFile | Recipient::Previous => {
+                    Some(Message::StandbyReady { card, usable_at })
+                }
                 Recipient::Reserved => text(Sms::StandbyReadyReserved { card }),
                 Recipient::Push => text(Sms::PushStandbyReady { card, usable_at }),
             }
         }
+        Event::SecurityChanged(event) => match to {
+            Recipient::OnFile | Recipient::Previous => Some(Message::SecurityChanged {
+                field: event.change,
+                at,
+            }),
+            Recipient::Push => text(Sms::PushSecurityChanged {
+                field: event.change,
+                at,
+            }),
+            Recipient::Reserved => None,
+        },
         Event::Reverted(event) => text(Sms::Reverted {
             card: label(&event.card),
         }),
@@ -151,7 +186,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         | Event::PayoutAssigned(_)
         | Event::PayoutSending(_)
         | Event::PayoutSent(_)
-        | Event::SecurityChanged(_)
+        | Event::DocumentRenewed(_)
         | Event::PushTargetChanged(_)
         | Event::PushTargetRemoved(_) => None,
     }
@@ -163,7 +198,9 @@ impl<'e> Message<'e> {
     pub const fn names_freeze_code(&self) -> bool {
         match self {
             Self::Text(_) => false,
-            Self::Activated { .. } | Self::StandbyReady { .. } => true,
+            Self::Activated { .. } | Self::StandbyReady { .. } | Self::SecurityChanged { .. } => {
+                true
+            }
         }
     }
 
@@ -180,6 +217,11 @@ impl<'e> Message<'e> {
             Self::StandbyReady { card, usable_at } => Sms::StandbyReady {
                 card,
                 usable_at,
+                freeze_code: freeze_code?,
+            },
+            Self::SecurityChanged { field, at } => Sms::SecurityChanged {
+                field,
+                at,
                 freeze_code: freeze_code?,
             },
         })
@@ -204,7 +246,12 @@ mod tests {
     use serde_json::Value;
     use std::fmt::Write as _;
 
-    const ALL: [Recipient; 3] = [Recipient::OnFile, Recipient::Reserved, Recipient::Push];
+    const ALL: [Recipient; 4] = [
+        Recipient::OnFile,
+        Recipient::Previous,
+        Recipient::Reserved,
+        Recipient::Push,
+    ];
 
     /// Every kind of event, with every form of its facts.
     fn events() -> Vec<Event> {
@@ -231,10 +278,10 @@ mod tests {
                 };
                 let sms = message.sms(Some(&freeze_code)).unwrap();
                 writeln!(text, "    {to:?}: {}", render(&sms, Lang::ZhCn)).unwrap();
-                // Only the phone on file may receive a freeze code.
+                // Only the phone on file and the previous one may receive a freeze code.
                 let names_code = message.names_freeze_code();
                 assert_eq!(message.sms(None).is_none(), names_code);
-                assert!(!names_code || to == Recipient::OnFile);
+                assert!(!names_code || matches!(to, Recipient::OnFile | Recipient::Previous));
             }
         }
         insta::assert_snapshot!(text);

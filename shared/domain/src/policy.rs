@@ -131,6 +131,8 @@ pub struct Policy {
     /// SMS per day to one merchant about devices, push devices and settings together. Further ones are push only, so that
     /// they cannot bury an important SMS.
     pub notice_sms_per_day: usize,
+    /// The phone that was on file before a change is notified for this long.
+    pub previous_phone_s: i64,
     /// A removed push device is notified for this long.
     pub push_after_removal_s: i64,
 
@@ -222,6 +224,7 @@ impl Policy {
         push_targets_max: 5,
         setting_changes_per_day: 10,
         notice_sms_per_day: 5,
+        previous_phone_s: 30 * DAY_S,
         push_after_removal_s: 7 * DAY_S,
 
         agreement_min_read_s: 10,

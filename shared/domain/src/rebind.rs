@@ -253,7 +253,7 @@ pub enum RebindState {
         how: End,
         /// When it ended.
         at: Timestamp,
-        /// The reason, for `rejected` and `reverted`, and for `expired` with a deposit.
+        /// The reason, for `rejected` and `reverted`, for `expired` with a deposit, and for `cancelled` by a security change.
         reason: Option<ErrorCode>,
     },
 }

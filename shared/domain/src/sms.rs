@@ -10,6 +10,7 @@ mod signature;
 pub use signature::SmsSignature;
 
 use super::card::{Card, UNKNOWN_BANK};
+use super::contact::ContactField;
 use super::lang::Lang;
 use super::secret::Secret;
 use super::texts;
@@ -147,6 +148,22 @@ pub enum Sms<'a> {
         /// When they were changed.
         at: Timestamp,
     },
+    /// Phone, password, name or document was changed.
+    SecurityChanged {
+        /// The part of the record.
+        field: ContactField,
+        /// When it was changed.
+        at: Timestamp,
+        /// Eight characters.
+        freeze_code: &'a Secret<String>,
+    },
+    /// The push notification with the SMS above; see [`Sms::PushActivated`].
+    PushSecurityChanged {
+        /// The part of the record.
+        field: ContactField,
+        /// When it was changed.
+        at: Timestamp,
+    },
     /// The cooldown is over, so that the card can be changed again.
     CooldownEnded,
     /// A device logged in for the first time.
@@ -185,6 +202,8 @@ fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
         Sms::Rejected { .. } => texts::sms::REJECTED,
         Sms::PayoutReturned { .. } => texts::sms::PAYOUT_RETURNED,
         Sms::SettlementChanged { .. } => texts::sms::SETTLEMENT_CHANGED,
+        Sms::SecurityChanged { .. } => texts::sms::SECURITY_CHANGED,
+        Sms::PushSecurityChanged { .. } => texts::sms::PUSH_SECURITY_CHANGED,
         Sms::CooldownEnded => texts::sms::COOLDOWN_ENDED,
         Sms::DeviceAdded { .. } => texts::sms::DEVICE_ADDED,
     };
@@ -241,6 +260,19 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<(&'static str, String)> {
         Sms::SettlementChanged { at } | Sms::DeviceAdded { at } => {
             vec![("{time}", minute(at, lang))]
         }
+        Sms::SecurityChanged {
+            field,
+            at,
+            freeze_code,
+        } => vec![
+            ("{what}", field_name(field, lang).to_owned()),
+            ("{time}", minute(at, lang)),
+            ("{freeze_code}", freeze_code.expose().clone()),
+        ],
+        Sms::PushSecurityChanged { field, at } => vec![
+            ("{what}", field_name(field, lang).to_owned()),
+            ("{time}", minute(at, lang)),
+        ],
         Sms::Frozen | Sms::Unfrozen | Sms::FreezeCodeGuessed | Sms::CooldownEnded => Vec::new(),
     }
 }
@@ -251,6 +283,19 @@ fn bank(card: CardLabel<'_>, lang: Lang) -> String {
         Lang::ZhCn => truncate(card.bank_name, BANK_NAME_MAX_UNITS),
         Lang::En if card.bank_code == UNKNOWN_BANK.0 => "card".to_owned(),
         Lang::En => truncate(card.bank_code, BANK_CODE_MAX_UNITS),
+    }
+}
+
+const fn field_name(field: ContactField, lang: Lang) -> &'static str {
+    match (field, lang) {
+        (ContactField::Phone, Lang::ZhCn) => "手机",
+        (ContactField::Password, Lang::ZhCn) => "密码",
+        (ContactField::Name, Lang::ZhCn) => "姓名",
+        (ContactField::Document, Lang::ZhCn) => "证件",
+        (ContactField::Phone, Lang::En) => "phone",
+        (ContactField::Password, Lang::En) => "password",
+        (ContactField::Name, Lang::En) => "name",
+        (ContactField::Document, Lang::En) => "ID",
     }
 }
 

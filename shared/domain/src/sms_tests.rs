@@ -99,6 +99,20 @@ fn each(card: &Card, mut test: impl FnMut(&Sms<'_>, &str)) {
         "payout_returned",
     );
     test(&Sms::SettlementChanged { at: at() }, "settlement_changed");
+    // The longest word in both languages.
+    let field = ContactField::Password;
+    test(
+        &Sms::SecurityChanged {
+            field,
+            at: at(),
+            freeze_code,
+        },
+        "security_changed",
+    );
+    test(
+        &Sms::PushSecurityChanged { field, at: at() },
+        "push_security_changed",
+    );
     test(&Sms::CooldownEnded, "cooldown_ended");
     test(&Sms::DeviceAdded { at: at() }, "device_added");
 }
@@ -229,7 +243,8 @@ fn codes_are_unambiguous_in_every_text() {
             for &lang in Lang::ALL {
                 let text = render(sms, lang);
                 let has_code = id.starts_with("otp_");
-                let has_freeze_code = matches!(id, "activated" | "standby_ready");
+                let has_freeze_code =
+                    matches!(id, "activated" | "standby_ready" | "security_changed");
                 let codes: &[&str] = if has_code { &[CODE] } else { &[] };
                 let freeze_codes: &[&str] = if has_freeze_code { &[FREEZE_CODE] } else { &[] };
                 assert_eq!(runs(&text, |c| c.is_ascii_digit(), 6), codes, "{text}");

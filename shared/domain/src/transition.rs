@@ -1,6 +1,7 @@
 //! Everything that one decision writes. The store turns one transition into one atomic write and writes nothing else.
 
 use super::card::Card;
+use super::contact::RecordChange;
 use super::event_kind::EventKind;
 use super::history::{self, ChainedEvent, Event};
 use super::ids::CardId;
@@ -27,6 +28,8 @@ pub struct Transition {
     pub also: Option<Rebind>,
     /// A payout that is created or changed.
     pub payout: Option<PayoutChange>,
+    /// The acquirer's record after a change of it.
+    pub record: Option<Box<RecordChange>>,
     /// A push device that is registered or removed.
     pub push: Option<PushChange>,
     /// A card from onboarding that is removed: its encrypted number is deleted.
@@ -181,6 +184,7 @@ impl Transition {
             event: None,
             also: None,
             payout: None,
+            record: None,
             push: None,
             forgotten_card: None,
             ends_sessions: EndedSessions::None,
@@ -199,6 +203,7 @@ impl Transition {
             && self.event.is_none()
             && self.also.is_none()
             && self.payout.is_none()
+            && self.record.is_none()
             && self.push.is_none()
             && self.forgotten_card.is_none()
             && self.otp_delivery.is_none()
@@ -237,7 +242,10 @@ impl Transition {
         };
         Merchant {
             state: self.state.clone().unwrap_or_else(|| before.state.clone()),
-            profile: before.profile.clone(),
+            profile: match &self.record {
+                Some(record) => record.profile.clone(),
+                None => before.profile.clone(),
+            },
             rebind: written(&self.rebind).or_else(|| before.rebind.clone()),
             latest: written(&self.also).or_else(|| before.latest.clone()),
         }

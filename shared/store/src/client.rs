@@ -1,6 +1,7 @@
 //! The table calls of the store. [`DynamoDb`] sends them; a model of the table can answer them instead.
 
 use super::item::{self, Item, Update};
+use super::keys::is_record;
 use super::meter::Meter;
 use application::ports::PortError;
 use aws_sdk_dynamodb::Client;
@@ -102,45 +103,62 @@ pub enum Transacted {
     Cancelled(Vec<CancellationReason>),
 }
 
-/// One DynamoDB table.
+/// The two DynamoDB tables: the main one, and the one of the acquirer's record, which functions only read.
 #[expect(async_fn_in_trait, reason = "only this workspace implements it")]
 pub trait Table {
-    /// Its name.
+    /// The name of the main table.
     fn name(&self) -> &str;
+    /// The name of the record table.
+    fn record_name(&self) -> &str;
     /// The cost of the calls.
     fn meter(&self) -> &Meter;
     /// Reads one page.
     async fn query(&self, query: Query) -> Result<Page, PortError>;
-    /// Reads one item.
+    /// Reads one item of either table.
     async fn get(&self, get: Get) -> Result<Option<Item>, PortError>;
-    /// Reads several items, each consistently, in any order. A throttled part is an error: the caller's next request
+    /// Reads one item in parallel with another read. Both count as one call.
+    async fn get_beside(&self, get: Get) -> Result<Option<Item>, PortError>;
+    /// Reads several items of the main table, each consistently, in any order. A throttled part is an error: the caller's next request
     /// retries.
     async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, PortError>;
     /// Writes all items or none.
     async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<Transacted, PortError>;
     /// Updates one item.
     async fn update(&self, update: SingleUpdate) -> Result<Updated, PortError>;
-    /// Puts one item unconditionally. For the sandbox's seed only.
+    /// Puts one item of either table unconditionally. For the sandbox's seed only.
     async fn put(&self, item: Item) -> Result<(), PortError>;
 }
 
-/// The table in DynamoDB.
+/// The tables in DynamoDB.
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
     client: Client,
     table: String,
+    record: String,
     meter: Meter,
 }
 
 impl DynamoDb {
-    /// `table`: its name.
+    /// `table` and `record`: the names of the tables.
     #[must_use]
-    pub fn new(client: &Client, table: impl Into<String>) -> Self {
+    pub fn new(client: &Client, table: impl Into<String>, record: impl Into<String>) -> Self {
         let config = client.config().to_builder();
         Self {
             client: Client::from_conf(config.retry_classifier(RetryTransactionConflict).build()),
             table: table.into(),
+            record: record.into(),
             meter: Meter::default(),
+        }
+    }
+}
+
+impl DynamoDb {
+    /// The name of the table with this item.
+    fn table_of(&self, key: &Item) -> &str {
+        let of = |name| item::opt_s(key, name).unwrap_or_default();
+        match is_record(of("pk"), of("sk")) {
+            true => &self.record,
+            false => &self.table,
         }
     }
 }
@@ -148,6 +166,10 @@ impl DynamoDb {
 impl Table for DynamoDb {
     fn name(&self) -> &str {
         &self.table
+    }
+
+    fn record_name(&self) -> &str {
+        &self.record
     }
 
     fn meter(&self) -> &Meter {
@@ -179,10 +201,16 @@ impl Table for DynamoDb {
     }
 
     async fn get(&self, get: Get) -> Result<Option<Item>, PortError> {
+        let item = self.get_beside(get).await;
+        self.meter.call(0);
+        item
+    }
+
+    async fn get_beside(&self, get: Get) -> Result<Option<Item>, PortError> {
         let answer = self
             .client
             .get_item()
-            .table_name(&self.table)
+            .table_name(self.table_of(&get.key))
             .set_key(Some(get.key))
             .set_consistent_read(get.consistent.then_some(true))
             .set_projection_expression(get.only.map(str::to_owned))
@@ -190,7 +218,6 @@ impl Table for DynamoDb {
             .send()
             .await
             .map_err(port_error)?;
-        self.meter.call(0);
         self.meter.read(answer.consumed_capacity.as_slice());
         Ok(answer.item)
     }
@@ -278,7 +305,7 @@ impl Table for DynamoDb {
     async fn put(&self, item: Item) -> Result<(), PortError> {
         self.client
             .put_item()
-            .table_name(&self.table)
+            .table_name(self.table_of(&item))
             .set_item(Some(item))
             .send()
             .await

@@ -26,6 +26,7 @@ use domain::transition::{EndedSessions, FingerprintRule, PayoutChange, as_it_was
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     MerchantState,
+    Record,
     Rebind,
     Event,
     Payout,
@@ -122,6 +123,11 @@ impl<T: Table> Store<T> {
             let [record, entry] = self.payout_parts(merchant, change)?;
             writes.push(Part::Payout, record);
             writes.push(Part::Plain, entry);
+        }
+        if let Some(record) = &transition.record {
+            for item in self.record_parts(&before.profile, record)? {
+                writes.push(Part::Record, item);
+            }
         }
         if let Some(change) = &transition.push {
             for item in self.push_parts(merchant, change, commit.now)? {
@@ -293,6 +299,7 @@ fn failed_condition(
         return Ok(CommitOutcome::PayoutExists(Box::new(payout::read(known)?)));
     }
     if failed(Part::MerchantState).is_some()
+        || failed(Part::Record).is_some()
         || failed(Part::Payout).is_some()
         || failed(Part::Rebind).is_some()
         || failed(Part::Event).is_some()

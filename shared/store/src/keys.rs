@@ -27,6 +27,12 @@ pub(super) fn merchant_of(pk: &str) -> Option<MerchantId> {
 pub(super) const STATE: &str = "Y";
 /// The sort key of the profile.
 pub(super) const PROFILE: &str = "Z";
+/// True for the key of a profile, the acquirer's record of a merchant. It lies in the record table.
+#[must_use]
+pub fn is_record(pk: &str, sk: &str) -> bool {
+    sk == PROFILE && pk.starts_with("M#")
+}
+
 /// The sort key of a payout's record.
 pub(super) const PAYOUT: &str = "O";
 

@@ -1,12 +1,15 @@
-//! The store: one DynamoDB table.
+//! The store: two DynamoDB tables, the main one and the one of the acquirer's record.
 //!
 //! # Items
+//! The items marked with § lie in the record table: phone on file, names, document and tier are changed by the acquirer
+//! only. A function that serves merchants has no permission to write that table.
+//!
 //! | key (`pk`, `sk`) | what | written |
 //! |---|---|---|
 //! | `M#<merchant>`, `E#<seq>` | a history event; outbox of its notifications (`notice`) | once; its outbox part until sent |
 //! | `M#<merchant>`, `R#<number>` | a rebind, with the encrypted number of its card until it ends | each step |
 //! | `M#<merchant>`, `Y` | the merchant state: version, pointer, cooldown, settings, counters, sessions (`s0`–`s4`) | each step |
-//! | `M#<merchant>`, `Z` | the profile: the acquirer's record of the merchant | by the acquirer |
+//! | § `M#<merchant>`, `Z` | the profile: the acquirer's record of the merchant | by the acquirer |
 //! | `M#<merchant>`, `N#<id>#<tag>` | a push target with its encrypted token | by the merchant |
 //! | `M#<merchant>`, `P#<time>#<payout>` | a pending payout | created, assigned, being paid; deleted once sent or returned |
 //! | `O#<payout>`, `O` | a payout under the acquirer's id, which makes its creation idempotent | with each change |
@@ -19,24 +22,26 @@
 //! | `F#<mac of card number>`, `F` | person and cards of a verified card number | activation, a card's removal |
 //! | `I#<mac of merchant, method, path, key>`, `I` | a claim, or a reply stored for a repeated request | each step with a key |
 //!
-//! Within a merchant's partition the kinds sort `C# < E# < N# < P# < R# < Y < Z`. One query backwards from the end,
-//! limited to three items, returns profile, merchant state and latest rebind. Nearly every request reads just this:
-//! under 4 KB, one read unit.
+//! Within a merchant's partition the kinds sort `C# < E# < N# < P# < R# < Y`. One query backwards from the end, limited to
+//! two items, returns merchant state and latest rebind; the profile is read in parallel. Nearly every request reads just
+//! this: one read unit, and a half for the profile, whose version shows if it is outdated.
 //!
 //! # Access patterns and what each costs (calls; RRU and WRU at items under 1 KiB; a transaction doubles)
+//! Two reads that are sent in parallel count as one call.
+//!
 //! | pattern | calls | cost |
 //! |---|---|---|
-//! | merchant with latest rebind | 1 query | 1 RRU |
-//! | merchant with a given rebind, to show it | 1 batch get | 3 RRU |
+//! | merchant with latest rebind | 1 query beside 1 get | 1.5 RRU |
+//! | merchant with a given rebind, to show it | 1 batch get beside 1 get | 2.5 RRU |
 //! | a merchant's rebinds | 2 queries | 1 RRU per 4 KB |
 //! | commit: state, rebind, event, OTP counter or card holders, idempotency row | 1 transaction | 2 WRU an item, up to 5 |
 //! | an attempt at a code: rebind, idempotency row | 1 transaction | 2 WRU an item |
 //! | login: account, its logins, address | 1 batch get | 3 RRU |
-//! | first login of a device: merchant state, event, logins, account, address | 1 query, 1 transaction | 1 RRU, 10 WRU |
-//! | payout created: merchant state, record, entry, event | 1 query, 1 transaction | 1 RRU, 8 WRU |
-//! | payout being paid, sent or returned, merchant given | 1 batch get, 1 transaction | 3 RRU, 8 WRU |
+//! | first login of a device: merchant state, event, logins, account, address | 1 query beside 1 get, 1 transaction | 1.5 RRU, 10 WRU |
+//! | payout created: merchant state, record, entry, event | 1 query beside 1 get, 1 transaction | 1.5 RRU, 8 WRU |
+//! | payout being paid, sent or returned, merchant given | 1 batch get beside 1 get, 1 transaction | 3 RRU, 8 WRU |
 //! | pending payouts, history | 2 queries | 1 RRU per 4 KB |
-//! | a step on a card: merchant state, profile, its rebind | 1 batch get, 1 transaction | 3 RRU |
+//! | a step on a card: merchant state, profile, its rebind | 1 batch get beside 1 get, 1 transaction | 2.5 RRU |
 //! | freeze: account, merchant, transaction | 3 calls | 2 RRU, 6 WRU and more |
 //! | wrong freeze code: account, merchant, two counts | 4 calls | 2 RRU, 2 WRU |
 //! | due items | 1 query per bucket and shard | 0.5 RRU, and 0.5 per 4 KB of keys |
@@ -72,6 +77,7 @@ pub mod outbox;
 pub mod payout;
 mod push;
 mod read;
+mod record;
 pub mod records;
 pub mod seed;
 
@@ -79,7 +85,7 @@ use client::{DynamoDb, Table};
 use domain::policy::Policy;
 use meter::Meter;
 
-/// The store of one table. `T` is DynamoDB, or a model of it.
+/// The store. `T` is DynamoDB, or a model of its tables.
 #[derive(Clone, Debug)]
 pub struct Store<T = DynamoDb> {
     table: T,
@@ -87,19 +93,20 @@ pub struct Store<T = DynamoDb> {
 }
 
 impl Store {
-    /// `table`: its name. `policy`: defines the limits and periods in the store's conditions and clean-up times.
+    /// `table` and `record`: the names of the tables. `policy`: defines the limits and periods in the store's conditions and clean-up times.
     #[must_use]
     pub fn new(
         client: aws_sdk_dynamodb::Client,
         table: impl Into<String>,
+        record: impl Into<String>,
         policy: &'static Policy,
     ) -> Self {
-        Self::over(DynamoDb::new(&client, table), policy)
+        Self::over(DynamoDb::new(&client, table, record), policy)
     }
 }
 
 impl<T: Table> Store<T> {
-    /// The records of `table`.
+    /// The records of these tables.
     #[must_use]
     pub const fn over(table: T, policy: &'static Policy) -> Self {
         Self { table, policy }

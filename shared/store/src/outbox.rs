@@ -50,7 +50,8 @@ pub struct LeasedNotification {
 impl LeasedNotification {
     fn read(item: &Item) -> Result<Self, PortError> {
         let event = event::read(item)?;
-        let refused = [Recipient::OnFile, Recipient::Reserved].into_iter();
+        let phones = [Recipient::OnFile, Recipient::Previous, Recipient::Reserved];
+        let refused = phones.into_iter();
         let refused = refused.filter_map(|to| Some((to, opt_time(item, pause_name(to)?)?)));
         Ok(Self {
             armed_at: opt_time(item, ARMED_AT).unwrap_or(event.at),
@@ -73,6 +74,7 @@ impl LeasedNotification {
 const fn pause_name(to: Recipient) -> Option<&'static str> {
     match to {
         Recipient::OnFile => Some("until_on_file"),
+        Recipient::Previous => Some("until_previous"),
         Recipient::Reserved => Some("until_reserved"),
         Recipient::Push => None,
     }

@@ -4,8 +4,8 @@
 use super::Store;
 use super::client::Table;
 use super::item::{Item, Update, delete_item, get_s, s, update_item};
-use super::keys::{PAYOUT, PROFILE, STATE, key, merchant_pk, payout_key};
-use super::read::merchant_of_items;
+use super::keys::{PAYOUT, STATE, key, merchant_pk, payout_key};
+use super::read::{has_torn_record, merchant_of_items};
 use super::records::payout;
 use application::ports::{OwnedPayout, PortError, ReadPayouts};
 use aws_sdk_dynamodb::types::TransactWriteItem;
@@ -42,16 +42,25 @@ impl<T: Table> ReadPayouts for Store<T> {
         let mut keys = vec![payout_key(payout_id)];
         if let Some(merchant) = merchant {
             let pk = merchant_pk(merchant);
-            keys.extend([STATE, PROFILE].map(|sk| key(pk.clone(), sk)));
+            keys.push(key(pk, STATE));
         }
-        let (payouts, rest): (Vec<Item>, Vec<Item>) = self
-            .table
-            .batch_get(keys)
-            .await?
+        let record = async {
+            match merchant {
+                Some(merchant) => self.record(merchant, true).await,
+                None => Ok(None),
+            }
+        };
+        let (items, record) = futures::join!(self.table.batch_get(keys), record);
+        let (payouts, rest): (Vec<Item>, Vec<Item>) = items?
             .into_iter()
+            .chain(record?)
             .partition(|item| get_s(item, "sk").is_ok_and(|sk| sk == PAYOUT));
         let known = payouts.first().map(payout::read).transpose()?;
-        Ok((known, merchant_of_items(&rest)?))
+        let merchant = merchant_of_items(&rest)?;
+        if merchant.as_ref().is_some_and(has_torn_record) {
+            return Err(PortError::Conflict);
+        }
+        Ok((known, merchant))
     }
 }
 

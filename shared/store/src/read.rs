@@ -21,15 +21,19 @@ impl<T: Table> LoadMerchant for Store<T> {
         merchant: &MerchantId,
         selector: Selector<'_>,
     ) -> Result<Option<Merchant>, PortError> {
-        for _ in 0..READS_MAX {
-            let items = match selector {
-                Selector::Shown(id) => self.state_profile_and(merchant, id.number()).await?,
-                Selector::Card(id) => self.state_profile_and(merchant, id.number()).await?,
-                Selector::Latest
-                | Selector::Step(_)
-                | Selector::Number(_)
-                | Selector::Announced(_) => self.tail(merchant).await?,
+        for attempt in 0..READS_MAX {
+            let items = async {
+                match selector {
+                    Selector::Shown(id) => self.state_and(merchant, id.number()).await,
+                    Selector::Card(id) => self.state_and(merchant, id.number()).await,
+                    Selector::Latest
+                    | Selector::Step(_)
+                    | Selector::Number(_)
+                    | Selector::Announced(_) => self.tail(merchant).await,
+                }
             };
+            let (items, record) = futures::join!(items, self.record(merchant, attempt > 0));
+            let items: Vec<Item> = items?.into_iter().chain(record?).collect();
             let Some(mut read) = merchant_of_items(&items)? else {
                 return Ok(None);
             };
@@ -95,21 +99,31 @@ impl<T: Table> ListEvents for Store<T> {
 }
 
 impl<T: Table> Store<T> {
-    /// Profile, merchant state and latest rebind: the last three items of the partition, last first.
+    /// The profile, read in parallel with the rest of the merchant. Its version shows an outdated one, so the first read
+    /// need not be consistent.
+    pub(super) async fn record(
+        &self,
+        merchant: &MerchantId,
+        consistent: bool,
+    ) -> Result<Option<Item>, PortError> {
+        let get = Get {
+            key: key(merchant_pk(merchant), PROFILE),
+            only: None,
+            consistent,
+        };
+        self.table.get_beside(get).await
+    }
+
+    /// Merchant state and latest rebind: the last two items of the partition, last first.
     async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError> {
-        self.newest(merchant, (rebind_sk(0), PROFILE.to_owned()), 3)
+        self.newest(merchant, (rebind_sk(0), STATE.to_owned()), 2)
             .await
     }
 
-    /// Merchant state, profile and the rebind with this number.
-    async fn state_profile_and(
-        &self,
-        merchant: &MerchantId,
-        number: u32,
-    ) -> Result<Vec<Item>, PortError> {
+    /// Merchant state and the rebind with this number.
+    async fn state_and(&self, merchant: &MerchantId, number: u32) -> Result<Vec<Item>, PortError> {
         let pk = merchant_pk(merchant);
-        let keys =
-            [STATE.to_owned(), PROFILE.to_owned(), rebind_sk(number)].map(|sk| key(pk.clone(), sk));
+        let keys = [STATE.to_owned(), rebind_sk(number)].map(|sk| key(pk.clone(), sk));
         self.table.batch_get(keys.to_vec()).await
     }
 
@@ -190,9 +204,14 @@ pub(super) fn merchant_of_items(items: &[Item]) -> Result<Option<Merchant>, Port
     }))
 }
 
+/// True if merchant state and record come from different commits.
+pub(super) const fn has_torn_record(read: &Merchant) -> bool {
+    read.profile.version != read.state.record_version
+}
+
 /// True if merchant state, record and latest rebind come from different commits: the read saw half of a transaction.
 fn is_torn(read: &Merchant, selector: Selector<'_>) -> bool {
-    if read.profile.version != read.state.record_version {
+    if has_torn_record(read) {
         return true;
     }
     match &read.rebind {

@@ -273,7 +273,7 @@ impl Sandbox {
     fn new() -> Self {
         const TABLE: &str = "bank";
         let runtime = super::runtime();
-        let table = Table::new(TABLE);
+        let table = Table::new(|_, _| TABLE);
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))

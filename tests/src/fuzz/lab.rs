@@ -2,7 +2,7 @@
 //! stand for values that their apps know.
 
 use crate::dynamodb_table::{Items, Table};
-use crate::in_process::{App, InProcess, TABLE};
+use crate::in_process::{App, InProcess, table_of};
 use crate::merchant::{SECOND_CARD, luhn};
 use crate::openapi::{Contract, PROBLEM};
 use crate::transport::Reply;
@@ -59,7 +59,7 @@ pub struct Lab {
 impl Lab {
     fn new() -> Self {
         let runtime = super::runtime();
-        let table = Table::new(TABLE);
+        let table = Table::new(table_of);
         let world = InProcess::on(&table, |config| config, "sandbox");
         let world = runtime.block_on(world);
         let (words, secrets) = runtime.block_on(Cast::of(&world));

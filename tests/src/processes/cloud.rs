@@ -7,7 +7,7 @@
 
 use crate::history;
 use crate::processes::server::{Answer, Server, serve};
-use crate::processes::template::{BANK_TABLE, TABLE, Template};
+use crate::processes::template::{BANK_TABLE, RECORD_TABLE, TABLE, Template};
 use crate::transport::unsigned;
 use application::crypto::Keys;
 use application::ports::{DataKey, KeyService, PortError};
@@ -169,7 +169,11 @@ impl Cloud {
         let table_url = format!("http://{}", listener.local_addr().unwrap());
         let database = Database::memory().unwrap();
         tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
-        for (name, resource) in [(TABLE, "Table"), (BANK_TABLE, "SandboxBankTable")] {
+        for (name, resource) in [
+            (TABLE, "Table"),
+            (RECORD_TABLE, "RecordTable"),
+            (BANK_TABLE, "SandboxBankTable"),
+        ] {
             let table = template.table(resource, name);
             database
                 .create_table(serde_json::from_value(table).unwrap())
@@ -215,7 +219,8 @@ impl Cloud {
     /// The store, for reading.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store::new(self.client(), TABLE, &domain::policy::Policy::CURRENT)
+        let policy = &domain::policy::Policy::CURRENT;
+        Store::new(self.client(), TABLE, RECORD_TABLE, policy)
     }
 
     /// Adds a merchant to the table, and the person to the sandbox bank.

@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The local name of the table.
+/// The local name of the main table.
 pub const TABLE: &str = "rebind";
+/// The local name of the table with the acquirer's record.
+pub const RECORD_TABLE: &str = "record";
 /// The local name of the sandbox bank's table.
 pub const BANK_TABLE: &str = "bank";
 
@@ -68,6 +70,7 @@ fn resolved(value: &Value, parameters: &Value, bank_url: &str) -> String {
             default.as_str().unwrap().to_owned()
         }
         "Table" => TABLE.to_owned(),
+        "RecordTable" => RECORD_TABLE.to_owned(),
         "SandboxBankTable" => BANK_TABLE.to_owned(),
         "BankSecret.Id" => "BankSecret".to_owned(),
         key => key_arn(key.strip_suffix(".Arn").unwrap_or_else(|| panic!("{key}?"))),
@@ -174,6 +177,7 @@ mod tests {
         let given: BTreeMap<_, _> = verification.environment("http://bank").collect();
         assert_eq!(given["STAGE"], "sandbox");
         assert_eq!(given["TABLE"], TABLE);
+        assert_eq!(given["RECORD_TABLE"], RECORD_TABLE);
         assert_eq!(given["BANK_URL"], "http://bank");
         assert_eq!(given["HMAC_KEY_ID"], key_arn("HmacKey"));
         assert!(!given.contains_key("HISTORY_KEY_ID"));

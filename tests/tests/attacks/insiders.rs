@@ -8,10 +8,25 @@ use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use tests::in_process::{App, InProcess};
+use tests::iam_policy::Context;
+use tests::in_process::{App, InProcess, RECORD_TABLE, table_of};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
 use tests::scenario;
 use verification::Verification;
+
+/// The functions with a role of their own.
+const FUNCTIONS: [&str; 10] = [
+    "login",
+    "cards",
+    "rebind-request",
+    "verification",
+    "agreement",
+    "settlement",
+    "freezes",
+    "payouts",
+    "confirmation-notice",
+    "cooldown-cleanup",
+];
 
 /// The forgeries that an attacker between us and the bank can make of a reply.
 #[derive(Clone, Copy, Debug)]
@@ -209,6 +224,33 @@ async fn ciphertext_swapped_between_merchants() {
         "no bank call is counted"
     );
     check(&victim).await.ok(200);
+}
+
+#[tokio::test]
+async fn phone_on_file_rewritten_by_a_function() {
+    let (world, app) = InProcess::with(NAME).await;
+    let (pk, sk) = (format!("M#mer_{NAME}"), "Z".to_owned());
+    let key = [("pk", &pk), ("sk", &sk)];
+    let key = key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value.clone())));
+    let record = world.item(key.into()).await;
+    let state = record["state"].as_s().unwrap();
+    assert!(state.contains(&app.profile.phone), "the phone on file");
+    let table = match table_of(&pk, &sk) {
+        RECORD_TABLE => "RecordTable.Arn",
+        _ => "Table.Arn",
+    };
+    let context = Context {
+        leading_keys: vec![pk],
+        ..Context::default()
+    };
+    // A function in the thief's hands can send whatever its role permits.
+    for function in FUNCTIONS {
+        for action in ["PutItem", "UpdateItem", "DeleteItem"] {
+            let action = format!("dynamodb:{action}");
+            let may = world.iam.authorize(function, &action, table, &context);
+            assert!(may.is_err(), "{function} {action}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod codes;
+mod contact;
 mod freezes;
 mod insiders;
 mod list;
@@ -137,9 +138,7 @@ async fn item_of(world: &Arc<InProcess>, name: &str, sk: &str) -> Item {
 
 /// Writes a changed item back.
 async fn put_item(world: &Arc<InProcess>, item: Item) {
-    let put = world.client.put_item().table_name(&world.table);
-    put.set_item(Some(item)).send().await.unwrap();
-    let _ = world.boundary.take();
+    world.put_item(item).await;
 }
 
 /// Changes an attribute that holds JSON.

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use std::sync::Arc;
 use tests::dynamodb_table::Table;
-use tests::in_process::{InProcess, TABLE};
+use tests::in_process::{InProcess, table_of};
 use tests::table_faults::{Fault, impatient};
 
 fn text(value: &str) -> AttributeValue {
@@ -58,7 +58,7 @@ async fn done(world: &Arc<InProcess>) -> u32 {
 /// recognises it.
 #[tokio::test(start_paused = true)]
 async fn every_fault_has_its_stated_effect() {
-    let table = Table::new(TABLE);
+    let table = Table::new(table_of);
     let reached = InProcess::on(&table, impatient, "sandbox");
     let world = reached.await;
     let succeeded = Some(true);

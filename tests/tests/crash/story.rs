@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tests::dynamodb_table::{Items, Table};
-use tests::in_process::{InProcess, PeerState, TABLE};
+use tests::in_process::{InProcess, PeerState, table_of};
 use tests::invariants::violations;
 use tests::merchant::{Merchant, Profile, merchant};
 use tests::peer_faults::DroppedPart;
@@ -211,7 +211,7 @@ pub struct Story {
 impl Story {
     /// A story with a new merchant.
     pub async fn begin(title: &'static str) -> Self {
-        let table = Table::new(TABLE);
+        let table = Table::new(table_of);
         let world = InProcess::on(&table, impatient, "sandbox").await;
         let mut items = (*table.items()).clone();
         // The other merchants would only slow the runs down.

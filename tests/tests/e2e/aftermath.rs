@@ -14,6 +14,7 @@ pub async fn every_history_is_unbroken(live: &LocalCloud) {
     let store = Store::new(
         live.table.clone(),
         &live.system.endpoints().table,
+        &live.system.endpoints().record_table,
         &domain::policy::Policy::CURRENT,
     );
     let (mut merchants, mut total) = (0, 0);

@@ -138,6 +138,7 @@ const HASH: &[&str] = &["kms:GenerateMac hash key"];
 const SECRET: &[&str] = &["secretsmanager:GetSecretValue bank's secret"];
 const QUERY: &[&str] = &["dynamodb:Query table"];
 const GET: &[&str] = &["dynamodb:GetItem table"];
+const RECORD: &[&str] = &["dynamodb:GetItem record"];
 const BATCH: &[&str] = &["dynamodb:BatchGetItem table"];
 const PUT: &[&str] = &["dynamodb:PutItem table"];
 const UPDATE: &[&str] = &["dynamodb:UpdateItem table"];
@@ -167,7 +168,7 @@ async fn cards(live: &LocalCloud) -> Vec<Probe<'_>> {
     let card_id = standby["new_card"]["card_id"].as_str().unwrap();
     let unbind = format!("/v1/cards/{card_id}/unbind");
     vec![
-        asked(&[QUERY], "200", read(&app, "/v1/cards")),
+        asked(&[QUERY, RECORD], "200", read(&app, "/v1/cards")),
         asked(
             &[PUT, UPDATE],
             "204",
@@ -189,7 +190,7 @@ async fn rebind_request(live: &LocalCloud) -> Vec<Probe<'_>> {
     let cancel = format!("{path}/cancel");
     let another = app.request_body(&live.card());
     vec![
-        asked(&[QUERY], "200", read(&app, "/v1/rebinds")),
+        asked(&[QUERY, RECORD], "200", read(&app, "/v1/rebinds")),
         asked(&[BATCH], "200", read(&app, &path)),
         asked(
             &[PUT, UPDATE],
@@ -228,7 +229,7 @@ async fn verification(live: &LocalCloud) -> Vec<Probe<'_>> {
     let document = app.document();
     vec![
         asked(
-            &[QUERY],
+            &[QUERY, RECORD],
             "200",
             step(&other, "confirm", "POST", &confirm, &code),
         ),
@@ -278,7 +279,7 @@ async fn agreement(live: &LocalCloud) -> Vec<Probe<'_>> {
     let signature = app.signature(&path).await;
     let sign = format!("{path}/agreement");
     vec![
-        asked(&[QUERY], "200", read(&app, &sign)),
+        asked(&[QUERY, RECORD], "200", read(&app, &sign)),
         asked(
             &[HISTORY, PUT, UPDATE],
             "200",
@@ -300,7 +301,7 @@ async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
     live.secrets
         .add(Kind::PushToken, target["token"].as_str().unwrap());
     vec![
-        asked(&[QUERY], "200", read(&app, "/v1/payouts")),
+        asked(&[QUERY, RECORD], "200", read(&app, "/v1/payouts")),
         asked(
             &[GET],
             "400 REQUEST_MALFORMED",
@@ -330,7 +331,7 @@ async fn freezes(live: &LocalCloud) -> Vec<Probe<'_>> {
             .json(&body)
     };
     vec![
-        asked(&[BATCH, QUERY, GET, PUT, UPDATE], "202", freeze),
+        asked(&[BATCH, QUERY, RECORD, GET, PUT, UPDATE], "202", freeze),
         in_init(live, "freezes", &[HASH]),
     ]
 }
@@ -348,7 +349,7 @@ async fn payouts(live: &LocalCloud) -> Vec<Probe<'_>> {
         invoked(live, taken, ("INTERNAL", "done"), ("payouts", event, false))
     };
     vec![
-        core(&[QUERY, PUT, UPDATE], create),
+        core(&[QUERY, RECORD, PUT, UPDATE], create),
         core(&[BATCH], payout("payout_sending")),
         core(&[BATCH, DELETE], payout("payout_sent")),
     ]
@@ -410,7 +411,7 @@ async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
         })
     };
     vec![
-        notification(&[UPDATE, QUERY, GET, PHONES], "not notified", "notified"),
+        notification(&[UPDATE, QUERY, RECORD, PHONES], "not notified", "notified"),
         // A value that can never be decrypted must not block the other recipients.
         notification(&[HISTORY], "notified, but not the device", "notified"),
         in_init(live, "confirmation-notice", &[HASH]),
@@ -457,7 +458,11 @@ async fn cooldown_cleanup(live: &LocalCloud) -> Vec<Probe<'_>> {
     vec![
         run(&[&["dynamodb:Query index"]], "CleanupFailed", &nothing),
         // The rest of the due work is done while one of these is missing, so the first must block all of it.
-        run(&[QUERY, PUT, UPDATE, GET], "failed in part", &events[0]),
+        run(
+            &[QUERY, RECORD, PUT, UPDATE, GET],
+            "failed in part",
+            &events[0],
+        ),
         run(&[BATCH, DELETE], "failed in part", &events[1]),
         in_init(live, "cooldown-cleanup", &[SECRET]),
     ]

@@ -55,9 +55,11 @@ impl<'l> Role<'l> {
             .decode_utf8()
             .unwrap();
         let table = &live.system.endpoints().table;
+        let record = &live.system.endpoints().record_table;
         let resource = |name: &str| live.system.resource(name).unwrap().to_owned();
         let names = [
             (format!(":table/{table}"), "table"),
+            (format!(":table/{record}"), "record"),
             (format!(":table/{table}/index/due"), "index"),
             (format!(":table/{table}/stream/*"), "stream"),
             (

@@ -26,6 +26,7 @@ const MAY: [(&str, &[&str]); 12] = [
     (
         "CardsRole",
         &[
+            "record GetItem",
             "table Query",
             "table GetItem",
             "table PutItem",
@@ -36,6 +37,7 @@ const MAY: [(&str, &[&str]); 12] = [
     (
         "RebindRequestRole",
         &[
+            "record GetItem",
             "table Query",
             "table GetItem",
             "table BatchGetItem",
@@ -48,6 +50,7 @@ const MAY: [(&str, &[&str]); 12] = [
     (
         "VerificationRole",
         &[
+            "record GetItem",
             "table Query",
             "table GetItem",
             "table BatchGetItem",
@@ -65,6 +68,7 @@ const MAY: [(&str, &[&str]); 12] = [
     (
         "AgreementRole",
         &[
+            "record GetItem",
             "table Query",
             "table GetItem",
             "table PutItem",
@@ -76,6 +80,7 @@ const MAY: [(&str, &[&str]); 12] = [
     (
         "SettlementRole",
         &[
+            "record GetItem",
             "table Query",
             "table GetItem",
             "table PutItem",
@@ -87,6 +92,7 @@ const MAY: [(&str, &[&str]); 12] = [
     (
         "FreezesRole",
         &[
+            "record GetItem",
             "table Query",
             "table GetItem",
             "table BatchGetItem",
@@ -98,6 +104,7 @@ const MAY: [(&str, &[&str]); 12] = [
     (
         "PayoutsRole",
         &[
+            "record GetItem",
             "table Query",
             "table BatchGetItem",
             "table PutItem",
@@ -108,8 +115,8 @@ const MAY: [(&str, &[&str]); 12] = [
     (
         "ConfirmationNoticeRole",
         &[
+            "record GetItem",
             "table Query",
-            "table GetItem",
             "table UpdateItem",
             "hash GenerateMac",
             "history Decrypt",
@@ -120,6 +127,7 @@ const MAY: [(&str, &[&str]); 12] = [
     (
         "CooldownCleanupRole",
         &[
+            "record GetItem",
             "table Query",
             "index Query",
             "table GetItem",
@@ -148,7 +156,7 @@ const MAY: [(&str, &[&str]); 12] = [
 ];
 
 /// Every call that is tried with every role.
-const CALLS: [&str; 47] = [
+const CALLS: [&str; 55] = [
     "table Query",
     "index Query",
     "table GetItem",
@@ -161,6 +169,14 @@ const CALLS: [&str; 47] = [
     "index Scan",
     "table PartiQL",
     "table Describe",
+    "record Query",
+    "record GetItem",
+    "record BatchGetItem",
+    "record PutItem",
+    "record UpdateItem",
+    "record DeleteItem",
+    "record ConditionCheckItem",
+    "record Scan",
     "bank Query",
     "bank GetItem",
     "bank PutItem",
@@ -204,6 +220,7 @@ const APPLICATION: &str = "arn:aws:sns:us-east-1:000000000000:app/GCM/another";
 /// The resources that the calls use.
 struct Targets {
     table: String,
+    record: String,
     bank: String,
     keys: BTreeMap<&'static str, String>,
     secret: String,
@@ -287,6 +304,7 @@ impl Targets {
         let functions = &live.system.endpoints().functions;
         Self {
             table,
+            record: live.system.endpoints().record_table.clone(),
             bank: resource("SandboxBankTable"),
             keys,
             secret: resource("BankSecret"),
@@ -395,7 +413,7 @@ impl Targets {
                     .await
                     .map(drop)
             }
-            _ if ["table", "index", "bank"].contains(&what) => {
+            _ if ["table", "index", "record", "bank"].contains(&what) => {
                 self.dynamodb(caller, what, operation).await
             }
             _ => self.kms(caller, what, operation).await,
@@ -408,10 +426,10 @@ impl Targets {
     }
 
     async fn dynamodb(&self, caller: &Caller, what: &str, operation: &str) -> Result<(), String> {
-        let table = if what == "bank" {
-            &self.bank
-        } else {
-            &self.table
+        let table = match what {
+            "bank" => &self.bank,
+            "record" => &self.record,
+            _ => &self.table,
         };
         let key = json!({"pk": {"S": "IAM"}, "sk": {"S": "IAM"}});
         let mut body = json!({"TableName": table});

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use store::client::{Get, Page, Query, SingleUpdate, Table, Transacted, Updated};
 use store::item::Item;
 use store::meter::Meter;
-use tests::in_process::TABLE;
+use tests::in_process::{RECORD_TABLE, TABLE};
 use tests::scripted_peers::MemoryKeys;
 
 /// An external call.
@@ -185,6 +185,10 @@ impl Table for Ports {
         TABLE
     }
 
+    fn record_name(&self) -> &str {
+        RECORD_TABLE
+    }
+
     fn meter(&self) -> &Meter {
         &self.meter
     }
@@ -213,6 +217,10 @@ impl Table for Ports {
             Answer::Lost => Err(lost()),
             other => unfit(other),
         }
+    }
+
+    async fn get_beside(&self, get: Get) -> Result<Option<Item>, PortError> {
+        self.get(get).await
     }
 
     async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, PortError> {
@@ -404,8 +412,16 @@ impl Table for View<'_> {
         TABLE
     }
 
+    fn record_name(&self) -> &str {
+        RECORD_TABLE
+    }
+
     fn meter(&self) -> &Meter {
         &self.meter
+    }
+
+    async fn get_beside(&self, get: Get) -> Result<Option<Item>, PortError> {
+        self.get(get).await
     }
 
     async fn query(&self, query: Query) -> Result<Page, PortError> {

@@ -13,7 +13,6 @@ use domain::decide::BankAnswer;
 use domain::event_kind::EventKind;
 use domain::history::ChainedEvent;
 use domain::ids::{PayoutId, RebindId};
-use domain::notification::Notification;
 use domain::pii::Phone;
 use domain::rebind::{OtpPurpose, RebindState};
 use domain::time::Timestamp;
@@ -222,7 +221,8 @@ impl World {
             merchant.profile.phone_on_file.clone(),
             of(after).reserved_phone,
         ];
-        let phones = event.notifications.iter().filter_map(Notification::phone);
+        let notifications = event.notifications.iter();
+        let phones = notifications.filter_map(|one| one.phone(&merchant.profile));
         let is_notified = |phone: &Phone| phones.clone().any(|one| one == phone);
         if !must.iter().all(is_notified) {
             state.broken.insert(NOTIFIED);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use store::client::{DynamoDb, Table, Transacted, Updated};
 use store::item::Item;
-use tests::in_process::{InProcess, TABLE};
+use tests::in_process::{InProcess, RECORD_TABLE, TABLE, table_of};
 use tests::metrics::metric;
 
 /// The number of walks through each world, and of steps in each walk.
@@ -86,7 +86,7 @@ impl Real {
             rows.put(key, None);
         }
         Self {
-            table: DynamoDb::new(&system.client, TABLE),
+            table: DynamoDb::new(&system.client, TABLE, RECORD_TABLE),
             system,
             rows,
         }
@@ -195,7 +195,7 @@ impl Real {
                 .system
                 .client
                 .get_item()
-                .table_name(TABLE)
+                .table_name(table_of(pk, sk))
                 .consistent_read(true);
             let get = get.key("pk", AttributeValue::S(pk.clone()));
             let get = get.key("sk", AttributeValue::S(sk.clone()));
@@ -228,11 +228,14 @@ fn sorted(item: &Item) -> BTreeMap<String, AttributeValue> {
 async fn put(client: &Client, (pk, sk): &Key, item: Option<Item>) {
     match item {
         Some(item) => {
-            let put = client.put_item().table_name(TABLE).set_item(Some(item));
+            let put = client
+                .put_item()
+                .table_name(table_of(pk, sk))
+                .set_item(Some(item));
             put.send().await.unwrap();
         }
         None => {
-            let delete = client.delete_item().table_name(TABLE);
+            let delete = client.delete_item().table_name(table_of(pk, sk));
             let delete = delete.key("pk", AttributeValue::S(pk.clone()));
             let delete = delete.key("sk", AttributeValue::S(sk.clone()));
             delete.send().await.unwrap();

@@ -8,6 +8,7 @@ use crate::use_cases::Next;
 use crate::world::World;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use domain::decide::BankAnswer;
+use domain::notification::{Notification, Recipient};
 use domain::transfer::TransferAnswer;
 use std::sync::Arc;
 use store::client::SingleUpdate;
@@ -291,10 +292,13 @@ impl World {
         else {
             unreachable!("a notification is leased first")
         };
-        let mut notifications = event.event().notifications.iter();
-        let notification = notifications
-            .find(|notification| notification.phone().is_some_and(|to| to.e164() == phone));
-        let to = notification.unwrap().to();
+        let notifications = &event.event().notifications;
+        let is_reserved =
+            |one: &Notification| matches!(one, Notification::Reserved(to) if to.e164() == phone);
+        let to = match notifications.iter().find(|one| is_reserved(one)) {
+            Some(_) => Recipient::Reserved,
+            None => Recipient::OnFile,
+        };
         *state.notified.entry((who, seq, to)).or_default() += 1;
         self.meets("a notification was sent");
     }

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tests::dynamodb_table::{Items, Table};
-use tests::in_process::{App, InProcess, PeerState, TABLE};
+use tests::in_process::{App, InProcess, PeerState, table_of};
 use tests::invariants::violations;
 use tests::metrics::metric;
 use tests::table_faults::{Chance, impatient};
@@ -97,7 +97,7 @@ struct Race {
 
 impl Race {
     async fn prepare() -> Self {
-        let table = Table::new(TABLE);
+        let table = Table::new(table_of);
         let world = InProcess::on(&table, impatient, "sandbox").await;
         Self {
             begin: (table.items(), world.peer_state()),

@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
 use store::client::DynamoDb;
 use tests::in_process::InProcess;
+use tests::merchant::Profile;
 use tests::scripted_peers::{MemoryKeys, ScriptedBank};
 use tests::stream_host::{Delivery, Ended, Host, Mapping, Retries};
 
@@ -233,10 +234,13 @@ impl Scene {
     ) -> BTreeMap<String, usize> {
         let mut expected = BTreeMap::new();
         for event in events {
-            for name in ["to_on_file", "to_reserved"] {
-                if let Some(phone) = event.get(name) {
-                    *expected.entry(phone.as_s().unwrap().clone()).or_default() += 1;
-                }
+            if event.contains_key("to_on_file") {
+                let id = event["pk"].as_s().unwrap().strip_prefix("M#").unwrap();
+                let phone = Profile::sandbox(id).phone;
+                *expected.entry(phone).or_default() += 1;
+            }
+            if let Some(phone) = event.get("to_reserved") {
+                *expected.entry(phone.as_s().unwrap().clone()).or_default() += 1;
             }
             if event.contains_key("to_push") {
                 for token in tokens(event["pk"].as_s().unwrap().strip_prefix("M#mer_").unwrap()) {

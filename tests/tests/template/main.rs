@@ -18,6 +18,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use walk::Walk;
 
+/// The table with the acquirer's record.
+const RECORD: &str = "RecordTable.Arn";
+
 const FUNCTIONS: [&str; 10] = [
     "login",
     "cards",
@@ -63,10 +66,10 @@ fn each_role_is_no_wider_than_the_walk(uses: &BTreeSet<Use>) {
     );
 }
 
-/// The table with its index, and the keys.
+/// The tables with their index, and the keys.
 fn is_in_reach(granted: &Use) -> bool {
     granted.action.starts_with("kms:")
-        || ["Table.Arn", "${Table.Arn}/index/due"].contains(&granted.resource.as_str())
+        || ["Table.Arn", "${Table.Arn}/index/due", RECORD].contains(&granted.resource.as_str())
 }
 
 /// The other grants of a policy: action and resource.
@@ -190,6 +193,33 @@ fn roles_hold_only_policy_and_log() {
         assert_eq!(properties["Role"], logical_name(function) + "Role.Arn");
         assert!(properties["Policies"].is_null(), "{function}");
     }
+}
+
+/// Nobody who takes over a function can change a merchant's phone, names, document or tier.
+#[test]
+fn no_function_writes_the_record() {
+    let mut readers = 0;
+    for function in FUNCTIONS {
+        for granted in granted(function) {
+            if granted.resource == RECORD {
+                assert_eq!(granted.action, "dynamodb:GetItem", "{function}");
+                readers += 1;
+            } else {
+                // No pattern or account-wide resource reaches the record table.
+                assert!(!granted.action.starts_with("dynamodb:") || is_main(&granted));
+            }
+        }
+    }
+    assert!(readers >= FUNCTIONS.len() - 1, "all but the login read it");
+}
+
+fn is_main(granted: &Use) -> bool {
+    let main = [
+        "Table.Arn",
+        "${Table.Arn}/index/due",
+        "${Table.Arn}/stream/*",
+    ];
+    main.contains(&granted.resource.as_str())
 }
 
 /// A grant needs a condition on its part of the table or on the encryption context. Without one it would be wider than it

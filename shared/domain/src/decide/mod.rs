@@ -11,10 +11,12 @@ mod cards;
 mod challenge;
 mod clean_up;
 mod codes;
+mod contact;
 mod create;
 mod freeze;
 mod identity;
 mod next_actions;
+mod notify;
 mod operator;
 mod payouts;
 mod sessions;
@@ -25,22 +27,21 @@ mod test_transfer;
 mod tests;
 
 use super::card::Card;
+use super::contact::{ContactChange, DocumentRenewal};
 use super::error_code::ErrorCode;
 use super::history::event::{self, Event};
 use super::ids::{CardId, PayoutId};
 use super::login::OpenedSession;
 use super::merchant::{Merchant, MerchantState, Slot};
 use super::next_action::NextAction;
-use super::notification::{Notification, Recipient, notification};
 use super::payout::Payout;
-use super::pii::Phone;
-use super::policy::{DAY_S, Policy};
+use super::policy::Policy;
 use super::rebind::{End, Mac, Otp, OtpPurpose, Rebind, RebindState, SessionTag};
 use super::rejection::Rejection;
 use super::settlement::SettlementChange;
 use super::time::Timestamp;
 use super::transfer::TransferAnswer;
-use super::transition::{FingerprintRule, NewEvent, NewPushTarget, Transition};
+use super::transition::{FingerprintRule, NewPushTarget, Transition};
 
 pub use agreement::SignedAgreement;
 pub use card_check::{BankAnswer, BankReply};
@@ -138,6 +139,10 @@ pub enum Command {
         /// The active card from now on: the present one, or one that it replaced. `None` leaves no active card.
         card_id: Option<CardId>,
     },
+    /// Operator: change phone, password, name or document in the acquirer's record.
+    ChangeContact(Box<ContactChange>),
+    /// Operator: record a later date of the same document.
+    RenewDocument(Box<DocumentRenewal>),
     /// Acquirer's core: create a payout and choose its card.
     CreatePayout(PayoutId, u64),
     /// Acquirer's core: the payout is about to be submitted to the bank. Refused while the payout is held.
@@ -216,6 +221,8 @@ pub fn decide(
         Command::NotifyFreezeGuesses => ctx.notify_freeze_guesses(),
         Command::FreezeByOperator { reason } => ctx.freeze_by_operator(reason),
         Command::Unfreeze { reason, card_id } => ctx.unfreeze(reason, card_id.as_ref()),
+        Command::ChangeContact(change) => ctx.change_contact(change),
+        Command::RenewDocument(renewal) => ctx.renew_document(renewal),
         Command::CreatePayout(payout_id, amount_fen) => {
             Ok(ctx.create_payout(payout_id, *amount_fen))
         }
@@ -417,48 +424,6 @@ impl Context<'_> {
             state: Some(state),
             rebind: Some(next),
             ..Transition::none()
-        }
-    }
-
-    /// An event about devices, push devices or settings. Over the daily limit it is pushed only.
-    fn notice(&self, state: &mut MerchantState, event: Event) -> NewEvent {
-        let sent = state.notice_sms.count(DAY_S, self.now);
-        let mut event = self.event(event, None);
-        if sent >= self.policy.notice_sms_per_day {
-            event
-                .notifications
-                .retain(|notification| notification.to() == Recipient::Push);
-        } else if event
-            .notifications
-            .iter()
-            .any(|notification| notification.to() == Recipient::OnFile)
-        {
-            state.notice_sms.add(DAY_S, self.now);
-        }
-        event
-    }
-
-    /// An event with a notification for each recipient that it has a message for: the phone on file, the new card's phone
-    /// where one is given and is another one, and push where a device is registered.
-    fn event(&self, event: Event, reserved: Option<&Phone>) -> NewEvent {
-        let on_file = &self.merchant.profile.phone_on_file;
-        let reserved = reserved.filter(|reserved| *reserved != on_file);
-        let is_pushed = self.merchant.state.receives_pushes(self.policy, self.now);
-        let all = [
-            Some(Notification::OnFile(on_file.clone())),
-            reserved.map(|reserved| Notification::Reserved(reserved.clone())),
-            is_pushed.then(|| Notification::Push {
-                delivered: Vec::new(),
-            }),
-        ];
-        let is_sent = |to: Recipient| notification(&event, self.now, to).is_some();
-        let notifications = all.into_iter().flatten();
-        NewEvent {
-            notifications: notifications
-                .filter(|notification| is_sent(notification.to()))
-                .collect(),
-            at: self.now,
-            event,
         }
     }
 }

@@ -8,6 +8,7 @@
 
 use super::fact::Member;
 use crate::card::Card;
+use crate::contact::ContactField;
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::ids::{CardId, PayoutId, RebindId};
@@ -146,7 +147,8 @@ events! {
     PayoutSent(OfPayout),
     PayoutReturned(OfPayout),
     SettlementChanged(SettlementChanged),
-    SecurityChanged(NoFacts),
+    SecurityChanged(SecurityChanged),
+    DocumentRenewed(DocumentRenewed),
     PushTargetChanged(PushTargetChanged),
     PushTargetRemoved(PushTargetRemoved),
     DeviceAdded(NoFacts),
@@ -369,6 +371,24 @@ facts! {
         before: Settlement,
         /// The settings after the change.
         after: Settlement,
+    }
+
+    /// See [`EventKind::SecurityChanged`].
+    SecurityChanged {
+        /// The part of the record.
+        change: ContactField,
+        /// Who made the change.
+        by: String,
+        /// Why.
+        reason: String,
+        /// The open rebind that the change ended.
+        rebind_id: Nullable<RebindId>,
+    }
+
+    /// See [`EventKind::DocumentRenewed`].
+    DocumentRenewed {
+        /// Who made the change.
+        by: String,
     }
 
     /// See [`EventKind::PushTargetChanged`].

@@ -1,6 +1,7 @@
 //! The JSON of an event's facts: how each type is written and read.
 
 use super::event::{Data, EventCard, Match, Nullable};
+use crate::contact::ContactField;
 use crate::decide::BankAnswer;
 use crate::error_code::ErrorCode;
 use crate::ids::{CardId, PayoutId, RebindId};
@@ -110,6 +111,7 @@ texts! {
     PushPlatform: |platform: &PushPlatform| platform.as_str(), PushPlatform::parse;
     Purpose: |purpose: &Purpose| purpose.as_str(), Purpose::parse;
     OtpPurpose: |purpose: &OtpPurpose| purpose.as_str(), OtpPurpose::parse;
+    ContactField: |field: &ContactField| field.as_str(), ContactField::parse;
     Reason: |reason: &Reason| reason.as_str(), Reason::parse;
     Match: |_: &Match| MATCH, |text| (text == MATCH).then_some(Match);
 }

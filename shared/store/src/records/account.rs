@@ -1,8 +1,9 @@
 //! An account: the acquirer's record of a merchant's login.
 
 use super::{Attributes, check_version, version};
-use crate::item::{Item, broken, get_n, get_s, n, s};
+use crate::item::{Item, Update, broken, get_n, get_s, n, s};
 use application::ports::PortError;
+use domain::contact::RecordChange;
 use domain::format::DocumentExpiry;
 use domain::ids::MerchantId;
 use domain::login::Account;
@@ -31,6 +32,22 @@ pub fn attributes(account: &Account) -> Attributes {
         ("entity_type", Some(s(entity_type.as_str()))),
         ("id_expires_on", Some(s(id_expires_on.to_text()))),
     ]
+}
+
+/// Changes the attributes that the acquirer's record determines; a new password also counts as a version.
+pub(crate) fn of_record(record: &RecordChange) -> Update {
+    let profile = &record.profile;
+    let mut update = Update::default();
+    update.put("name", Some(s(profile.legal_name.masked())));
+    update.put("id_expires_on", Some(s(profile.id_expires_on.to_text())));
+    if let Some(hash) = &record.password_hash {
+        update.put("password_hash", Some(s(hash.expose())));
+    }
+    update.name("version");
+    update.set_raw("#version = #version + :one");
+    update.value("one", n(1));
+    update.when("attribute_exists(pk)");
+    update
 }
 
 /// An account, from its item.

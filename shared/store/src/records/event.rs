@@ -16,10 +16,14 @@ use domain::rebind::Sealed;
 /// The value of `notice` while a recipient is not yet notified.
 pub(crate) const NOTIFICATION_DUE: &str = "due";
 
+/// The value of a recipient whose phone is read from the record when the message is sent.
+const OF_RECORD: &str = "record";
+
 /// The attribute of a recipient's part of a notification.
 pub(crate) const fn recipient_name(to: Recipient) -> &'static str {
     match to {
         Recipient::OnFile => "to_on_file",
+        Recipient::Previous => "to_previous",
         Recipient::Reserved => "to_reserved",
         Recipient::Push => "to_push",
     }
@@ -51,9 +55,8 @@ pub fn attributes(event: &ChainedEvent, policy: &Policy) -> Result<Attributes, P
         attributes.extend(due(&event.merchant_id, Some(retry_at)));
         for notification in &event.notifications {
             let value = match notification {
-                Notification::OnFile(phone) | Notification::Reserved(phone) => {
-                    phone.e164().to_owned()
-                }
+                Notification::OnFile | Notification::Previous => OF_RECORD.to_owned(),
+                Notification::Reserved(phone) => phone.e164().to_owned(),
                 Notification::Push { delivered } => tags_text(delivered),
             };
             attributes.push((recipient_name(notification.to()), Some(s(value))));
@@ -89,14 +92,14 @@ pub fn read(item: &Item) -> Result<ChainedEvent, PortError> {
 /// The unsent notifications of an event item.
 fn notifications_of(item: &Item) -> Result<Vec<Notification>, PortError> {
     let value = |to| opt_s(item, recipient_name(to));
-    let phone = |to| {
-        let phone = value(to).map(Phone::parse).transpose();
-        phone.map_err(|_| broken(recipient_name(to)))
-    };
+    let reserved = value(Recipient::Reserved).map(Phone::parse).transpose();
+    let reserved = reserved.map_err(|_| broken(recipient_name(Recipient::Reserved)))?;
     let tags = value(Recipient::Push).map(|tags| Notification::Push {
         delivered: tags.split_whitespace().map(str::to_owned).collect(),
     });
-    let on_file = phone(Recipient::OnFile)?.map(Notification::OnFile);
-    let reserved = phone(Recipient::Reserved)?.map(Notification::Reserved);
-    Ok([on_file, reserved, tags].into_iter().flatten().collect())
+    let on_file = value(Recipient::OnFile).map(|_| Notification::OnFile);
+    let previous = value(Recipient::Previous).map(|_| Notification::Previous);
+    let reserved = reserved.map(Notification::Reserved);
+    let all = [on_file, previous, reserved, tags];
+    Ok(all.into_iter().flatten().collect())
 }

@@ -138,10 +138,14 @@ fn activation_event_contains_the_change() {
 #[test]
 fn equal_phones_are_notified_once() {
     let notified = |world: World| -> Vec<_> {
+        let record = world.merchant.profile.clone();
         let notifications = activate(world).1.event.unwrap().notifications;
         notifications
             .iter()
-            .map(|notification| (notification.to(), notification.phone().unwrap().clone()))
+            .map(|notification| {
+                let phone = notification.phone(&record).unwrap();
+                (notification.to(), phone.clone())
+            })
             .collect()
     };
     let on_file = (Recipient::OnFile, Phone::parse(PHONE_ON_FILE).unwrap());

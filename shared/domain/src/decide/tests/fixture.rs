@@ -480,7 +480,7 @@ pub(super) fn payout_id(name: &str) -> PayoutId {
 }
 
 /// A merchant without a rebind, as after onboarding.
-fn merchant() -> Merchant {
+pub(super) fn merchant() -> Merchant {
     let session = |token| Session {
         token_hash: [token; 32],
         login_at: t(0),

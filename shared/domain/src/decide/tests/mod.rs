@@ -7,6 +7,7 @@ mod card_check;
 mod card_limits;
 mod clock;
 mod codes;
+mod contact;
 mod create;
 mod day_limit;
 mod deposits;

@@ -146,6 +146,9 @@ impl Model {
                     Kind::Frozen
                         | Kind::FreezeCodeGuessed
                         | Kind::Unfrozen
+                        // The operator can change back what someone talked the acquirer into.
+                        | Kind::SecurityChanged
+                        | Kind::DocumentRenewed
                         | Kind::PayoutCreated
                         | Kind::PayoutSending
                         | Kind::PayoutSent
@@ -242,6 +245,11 @@ impl Model {
             "activated in a cooldown"
         );
         assert_eq!(self.frozen, None);
+        let changed_at = before.state.security_changed_at;
+        assert!(
+            self.went_back || changed_at.is_none_or(|at| at.age_s_at(now) >= DAY_S),
+            "activated in a quiet period"
+        );
         let hold_s = match &rebind.stage {
             RebindState::Standby(_) => {
                 let usable_at = self.standby.remove(&card).expect("a standby card");

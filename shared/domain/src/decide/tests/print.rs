@@ -58,6 +58,7 @@ pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp)
         for notification in &event.notifications {
             let to = match notification.to() {
                 Recipient::OnFile => "phone on file",
+                Recipient::Previous => "previous phone",
                 Recipient::Reserved => "reserved phone",
                 Recipient::Push => "by push",
             };

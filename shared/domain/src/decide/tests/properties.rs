@@ -1,8 +1,10 @@
 //! Random commands under a jumping clock, starting from a merchant without a rebind. The invariants hold after each command.
 
+use super::contact;
 use super::fixture::*;
 use super::world::{Asked, Compared, Store, TIGHT};
 use crate::card::BankCardType;
+use crate::contact::PreviousPhoneRule;
 use crate::decide::{BankAnswer, BankReply, Command, Document, deposit_of, next_actions, otp_of};
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
@@ -88,6 +90,7 @@ enum Asking {
     Freeze,
     Unfreeze(u8),
     FreezeByOperator,
+    Contact(u8),
     Pay,
     Sending(u8),
     Sent(u8),
@@ -138,6 +141,7 @@ fn asking() -> impl Strategy<Value = Asking> {
         1 => Just(Asking::Freeze),
         1 => any::<u8>().prop_map(Asking::Unfreeze),
         1 => Just(Asking::FreezeByOperator),
+        1 => (0_u8..4).prop_map(Asking::Contact),
         2 => Just(Asking::Pay),
         2 => any::<u8>().prop_map(Asking::Sending),
         2 => any::<u8>().prop_map(Asking::Sent),
@@ -368,6 +372,15 @@ impl Run<'_> {
                 let reason = "asked".to_owned();
                 let number = self.store.rebind_of_live_code();
                 return (number, Command::FreezeByOperator { reason });
+            }
+            Asking::Contact(which) => {
+                let act = match which {
+                    0 => contact::phone(contact::NEW_PHONE, PreviousPhoneRule::Keep),
+                    1 => contact::phone(PHONE_ON_FILE, PreviousPhoneRule::Drop),
+                    2 => contact::password(),
+                    _ => contact::renewal("person", "long_term"),
+                };
+                return (self.store.merchant.state.rebinds, act);
             }
             Asking::Pay => {
                 let name = format!("{}", self.store.history.len());

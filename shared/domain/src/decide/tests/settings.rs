@@ -130,7 +130,7 @@ fn removed_device_is_notified_for_7_days() {
     let settings = world.clone().then(settlement("D1", 1_000));
     let notifications = &settings.history.last().unwrap().notifications;
     assert_eq!(notifications[1].to(), Recipient::Push);
-    assert_eq!(notifications[1].phone(), None);
+    assert_eq!(notifications[1].phone(&world.merchant.profile), None);
 
     let transition = world.done(Command::RemovePushTarget("phone-1".to_owned()));
     let change = transition.push.unwrap();

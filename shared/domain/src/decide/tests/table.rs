@@ -1,8 +1,9 @@
 //! The table of states × commands as one text, which a reader can compare with the contract.
 
 use super::fixture::*;
-use super::print;
 use super::states::{accounts, states};
+use super::{contact, print};
+use crate::contact::PreviousPhoneRule;
 use crate::decide::{BankAnswer, BankReply, Command, otp_of};
 use crate::error_code::ErrorCode;
 use crate::format::DocumentExpiry;
@@ -283,6 +284,17 @@ fn account_rows(world: &World) -> Vec<Row> {
         row("end other sessions", "", Command::EndOtherSessions),
         row("unfreeze", "first card", unfreeze(Some(world.card(0)))),
         row("unfreeze", "card of #1", unfreeze(Some(world.card(1)))),
+        row(
+            "contact",
+            "phone",
+            contact::phone(contact::NEW_PHONE, PreviousPhoneRule::Keep),
+        ),
+        row("contact", "password", contact::password()),
+        row(
+            "renew document",
+            "",
+            contact::renewal("person", "long_term"),
+        ),
     ]);
     let state = &world.merchant.state;
     let is_first = state.rebinds == 0;
@@ -445,8 +457,8 @@ macro_rules! names {
 names! {
     Create Cancel CheckDocument ResendIdentityOtp ReserveAttempt SettleAttempt ReadAgreement SignAgreement StartCardCheck
     SettleCardCheck ResendCardOtp OtpNotSent SettleDeposit StartTestTransfer SettleTestTransfer StartActivation Unbind
-    ChangeSettlement PutPushTarget RemovePushTarget Freeze NotifyFreezeGuesses FreezeByOperator Unfreeze CreatePayout
-    PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard Expire Complete EndCooldown AddDevice
+    ChangeSettlement PutPushTarget RemovePushTarget Freeze NotifyFreezeGuesses FreezeByOperator Unfreeze
+    ChangeContact RenewDocument CreatePayout PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard Expire Complete EndCooldown AddDevice
     EndOtherSessions
 }
 

@@ -158,7 +158,9 @@ fn history_of_one_rebind() {
                 text,
                 "    notify {:?} {}",
                 notification.to(),
-                notification.phone().map_or("", Phone::e164)
+                notification
+                    .phone(&world.merchant.profile)
+                    .map_or("", Phone::e164)
             )
             .unwrap();
         }

@@ -8,6 +8,7 @@ use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::history::{self, ChainedEvent, GENESIS};
 use crate::merchant::{Merchant, Session};
+use crate::notification::Notification;
 use crate::policy::{DAY_S, HOUR_S};
 use crate::rebind::{
     ActivatedCard, Attempts, CardCheck, End, Mac, Otp, OtpPurpose, Rebind, RebindState, Sealed,
@@ -408,6 +409,7 @@ impl Store {
         let state = &self.merchant.state;
         let latest = self.rebinds.get(&state.rebinds);
         assert_eq!(state.rebinds as usize, self.rebinds.len());
+        assert_eq!(state.record_version, self.merchant.profile.version);
         assert_eq!(
             state.rebind_version,
             latest.map_or(0, |latest| latest.version)
@@ -462,6 +464,7 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
         event,
         also,
         payout,
+        record,
         push,
         forgotten_card,
         ends_sessions,
@@ -473,6 +476,7 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
     let beside = (
         also,
         payout,
+        record,
         push,
         forgotten_card,
         ends_sessions,
@@ -642,9 +646,17 @@ fn check_code(before: &Merchant, transition: &Transition, after: &Merchant) {
     assert_eq!(code.sent_at, at);
 }
 
-/// Checks that a freeze ends all sessions, the open rebind and the activation or standby card of its code.
+/// Checks that a freeze ends all sessions, the open rebind and the activation or standby card of its code, and a change of
+/// contact the sessions and the open rebind.
 fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
     let kind = transition.event.as_ref().map(|event| event.kind());
+    if kind == Some(EventKind::SecurityChanged) {
+        assert_eq!(transition.ends_sessions, EndedSessions::All);
+        assert!(transition.record.is_some());
+        assert!(after.state.sessions.iter().all(Option::is_none));
+        assert_eq!(after.state.open, None);
+        return;
+    }
     if kind != Some(EventKind::Frozen) {
         assert_ne!(transition.ends_sessions, EndedSessions::All);
         assert!(transition.also.is_none());
@@ -674,8 +686,5 @@ fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
         assert_eq!(ended.sealed_number, None);
     }
     let notifications = &transition.event.as_ref().unwrap().notifications;
-    assert_eq!(
-        notifications[0].phone(),
-        Some(&before.profile.phone_on_file)
-    );
+    assert_eq!(notifications[0], Notification::OnFile);
 }

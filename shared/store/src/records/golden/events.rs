@@ -5,11 +5,12 @@ use super::{Record, of_json, record, stored};
 use crate::keys::{event_sk, key, merchant_pk};
 use crate::records::{event, item_of};
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::contact::ContactField;
 use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
 use domain::history::event::{
     Activated, AgreementSigned, CodeSent, Event, EventCard, Frozen, NoFacts, Nullable, OfPayout,
-    OfRebind, Rejected, SettlementChanged,
+    OfRebind, Rejected, SecurityChanged, SettlementChanged,
 };
 use domain::history::{ChainedEvent, Recorded, hash};
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
@@ -80,7 +81,7 @@ fn with_notifications<const N: usize>(
 }
 
 fn on_file() -> Notification {
-    Notification::OnFile(Phone::parse("+8613900000001").unwrap())
+    Notification::OnFile
 }
 
 fn push(delivered: &[&str]) -> Notification {
@@ -206,6 +207,22 @@ fn golden() -> Vec<Golden> {
                     }),
                 ),
                 [on_file()],
+            ),
+            true,
+        ),
+        (
+            "event_security_changed",
+            with_notifications(
+                event(
+                    10,
+                    Event::SecurityChanged(SecurityChanged {
+                        change: ContactField::Phone,
+                        by: "operator-17".to_owned(),
+                        reason: "new SIM card".to_owned(),
+                        rebind_id: Nullable(Some(rebind_id())),
+                    }),
+                ),
+                [on_file(), Notification::Previous],
             ),
             true,
         ),
