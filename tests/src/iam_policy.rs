@@ -72,16 +72,20 @@ pub fn statements(function: &str) -> Vec<Statement> {
     let policy = &template()["Resources"][format!("{name}Policy")]["Properties"];
     assert_eq!(policy["Roles"], serde_json::json!([format!("{name}Role")]));
     let all = policy["PolicyDocument"]["Statement"].as_array().unwrap();
-    all.iter().map(|one| statement(chosen(one))).collect()
+    let all = all.iter().map(chosen).filter(|one| one.is_object());
+    all.map(statement).collect()
 }
 
-/// `!If [Durable, then, else]`: the first branch.
+/// `!If [Durable, then, else]`: the first branch, and the second one for a rotation of the hash keys.
 fn chosen(value: &Value) -> &Value {
     match value.as_array().map(Vec::as_slice) {
         Some([Value::String(condition), then, _])
             if ["Durable", "Apns", "Fcm"].contains(&condition.as_str()) =>
         {
             then
+        }
+        Some([Value::String(condition), _, otherwise]) if condition.starts_with("Rotates") => {
+            otherwise
         }
         _ => value,
     }
@@ -95,7 +99,8 @@ fn texts(value: &Value) -> Vec<String> {
         {
             vec![value.to_string()]
         }
-        Value::Array(values) => values.iter().flat_map(texts).collect(),
+        Value::Array(values) => values.iter().map(chosen).flat_map(texts).collect(),
+        Value::String(text) if text == "AWS::NoValue" => Vec::new(),
         Value::String(text) => vec![text.clone()],
         other => vec![other.to_string()],
     }

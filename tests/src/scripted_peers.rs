@@ -4,8 +4,8 @@ use crate::iam_policy::{Context, IamRecorder};
 use crate::peer_faults::{DroppedPart, PeerCalls};
 use crate::transport::code_in;
 use application::ports::{
-    CardQuestion, CheckCard, DataKey, KeyService, PortError, Pushed, QueryCheck, QueryOutcome,
-    QueryTransfer, SendPush, SendSms, SendTransfer, SmsAnswer, Transfer,
+    CardQuestion, CheckCard, DataKey, HashKey, HashKeyVersions, KeyService, PortError, Pushed,
+    QueryCheck, QueryOutcome, QueryTransfer, SendPush, SendSms, SendTransfer, SmsAnswer, Transfer,
 };
 use domain::decide::BankAnswer;
 use domain::pii::Phone;
@@ -28,6 +28,10 @@ pub struct MemoryKeys {
     pub(crate) peer_calls: PeerCalls,
     /// True if the key service fails to derive hash keys.
     pub(crate) hash_keys_fail: Arc<AtomicBool>,
+    /// The versions of every hash key; version 1 if absent.
+    pub(crate) hash_versions: Option<HashKeyVersions>,
+    /// The hash keys that the holder may use; all if absent.
+    pub(crate) hash_keys: Option<&'static [HashKey]>,
 }
 
 /// The purpose, the context and the key.
@@ -42,6 +46,33 @@ impl MemoryKeys {
         }
     }
 
+    /// The same keys during a rotation of the hash keys from version 1 to version 2.
+    #[must_use]
+    pub fn rotating(&self) -> Self {
+        self.in_versions(2, true)
+    }
+
+    /// The same keys, with these versions of the hash keys.
+    #[must_use]
+    pub fn in_versions(&self, current: u32, has_previous: bool) -> Self {
+        Self {
+            hash_versions: Some(HashKeyVersions {
+                current,
+                has_previous,
+            }),
+            ..self.clone()
+        }
+    }
+
+    /// The same keys in the hands of someone who may use only these hash keys.
+    #[must_use]
+    pub fn with_only(&self, hash_keys: &'static [HashKey]) -> Self {
+        Self {
+            hash_keys: Some(hash_keys),
+            ..self.clone()
+        }
+    }
+
     /// A lost request and a lost reply are equivalent, because the key service has no side effects.
     fn reach(&self) -> Result<(), PortError> {
         match self.peer_calls.call("keys") {
@@ -50,7 +81,7 @@ impl MemoryKeys {
         }
     }
 
-    fn authorize(&self, action: &str, key: &str, context: &[(&str, &str)]) {
+    fn authorize(&self, action: &str, resource: &str, context: &[(&str, &str)]) {
         let Some((function, iam)) = &self.role else {
             return;
         };
@@ -61,20 +92,29 @@ impl MemoryKeys {
                 .collect(),
             ..Context::default()
         };
-        let resource = format!("{key}Key.Arn");
-        let allowed = iam.authorize(function, action, &resource, &context);
+        let allowed = iam.authorize(function, action, resource, &context);
         allowed.unwrap_or_else(|refusal| panic!("{refusal}"));
     }
 }
 
 impl KeyService for MemoryKeys {
-    async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError> {
-        self.authorize("kms:GenerateMac", "Hmac", &[]);
+    fn hash_key_versions(&self, key: HashKey) -> Option<HashKeyVersions> {
+        let usable = self.hash_keys.is_none_or(|keys| keys.contains(&key));
+        usable.then(|| {
+            self.hash_versions.unwrap_or(HashKeyVersions {
+                current: 1,
+                has_previous: false,
+            })
+        })
+    }
+
+    async fn hash_secret(&self, key: HashKey, version: u32) -> Result<Secret<Vec<u8>>, PortError> {
+        self.authorize("kms:GenerateMac", &format!("{key:?}Key{version}.Arn"), &[]);
         if self.hash_keys_fail.load(Ordering::Relaxed) {
             return Err(PortError::Transient("the key service", "lost".to_owned()));
         }
         let mut mac = Hmac::<Sha256>::new_from_slice(b"a key of the tests").unwrap();
-        mac.update(purpose.as_bytes());
+        mac.update(format!("{key:?} {version}").as_bytes());
         Ok(Secret::new(mac.finalize().into_bytes().to_vec()))
     }
 
@@ -83,7 +123,7 @@ impl KeyService for MemoryKeys {
         key: DataKey,
         context: &[(&str, &str)],
     ) -> Result<(Secret<Vec<u8>>, Vec<u8>), PortError> {
-        self.authorize("kms:GenerateDataKey", &format!("{key:?}"), context);
+        self.authorize("kms:GenerateDataKey", &format!("{key:?}Key.Arn"), context);
         self.reach()?;
         let mut plain = vec![0; 32];
         // Padded to the length of a KMS ciphertext, because the budgets count these bytes.
@@ -103,7 +143,7 @@ impl KeyService for MemoryKeys {
         context: &[(&str, &str)],
         wrapped: &[u8],
     ) -> Result<Secret<Vec<u8>>, PortError> {
-        self.authorize("kms:Decrypt", &format!("{key:?}"), context);
+        self.authorize("kms:Decrypt", &format!("{key:?}Key.Arn"), context);
         self.reach()?;
         let known = self.wrapped.lock().unwrap().get(wrapped).cloned();
         let fits =

@@ -1,7 +1,7 @@
 //! The `agreement` function: wiring. Its use cases are in [`agreement`].
 
 use agreement::Agreement;
-use application::crypto::HashPurpose;
+use application::ports::HashKey;
 use aws::settings::{Aws, env};
 use aws::{logging, runtime};
 use domain::policy::Policy;
@@ -12,9 +12,8 @@ use store::Store;
 async fn main() -> Result<(), Error> {
     logging::init();
     let aws = Aws::connect().await;
-    let keys = aws.keys()?;
-    keys.warm(&[HashPurpose::Reading, HashPurpose::Idempotency])
-        .await?;
+    let keys = aws.keys(&[HashKey::LookUp])?;
+    keys.warm().await?;
     let handler = Agreement::new(
         Store::new(
             aws.dynamodb(),

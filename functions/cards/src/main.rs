@@ -1,6 +1,6 @@
 //! The `cards` function: wiring. Its use cases are in [`cards`].
 
-use application::crypto::HashPurpose;
+use application::ports::HashKey;
 use aws::settings::{Aws, env};
 use aws::{logging, runtime};
 use cards::Cards;
@@ -12,8 +12,8 @@ use store::Store;
 async fn main() -> Result<(), Error> {
     logging::init();
     let aws = Aws::connect().await;
-    let keys = aws.keys()?;
-    keys.warm(&[HashPurpose::Idempotency]).await?;
+    let keys = aws.keys(&[HashKey::LookUp])?;
+    keys.warm().await?;
     let handler = Cards::new(
         Store::new(
             aws.dynamodb(),

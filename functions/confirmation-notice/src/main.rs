@@ -1,6 +1,6 @@
 //! The `confirmation-notice` function: wiring. Its use case is in [`confirmation_notice`].
 
-use application::crypto::HashPurpose;
+use application::ports::HashKey;
 use application::serve::wall_clock;
 use aws::logging;
 use aws::settings::{Aws, env};
@@ -13,8 +13,8 @@ use store::Store;
 async fn main() -> Result<(), Error> {
     logging::init();
     let aws = Aws::connect().await;
-    let keys = aws.keys()?;
-    keys.warm(&[HashPurpose::Freeze]).await?;
+    let keys = aws.keys(&[HashKey::Freeze])?;
+    keys.warm().await?;
     let notice = &ConfirmationNotice::new(
         Store::new(
             aws.dynamodb(),

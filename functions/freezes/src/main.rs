@@ -1,6 +1,6 @@
 //! The `freezes` function: wiring. Its use case is in [`freezes`].
 
-use application::crypto::HashPurpose;
+use application::ports::HashKey;
 use aws::settings::{Aws, env};
 use aws::{logging, runtime};
 use domain::policy::Policy;
@@ -12,13 +12,8 @@ use store::Store;
 async fn main() -> Result<(), Error> {
     logging::init();
     let aws = Aws::connect().await;
-    let keys = aws.keys()?;
-    keys.warm(&[
-        HashPurpose::Account,
-        HashPurpose::Source,
-        HashPurpose::Freeze,
-    ])
-    .await?;
+    let keys = aws.keys(&[HashKey::LookUp, HashKey::Freeze])?;
+    keys.warm().await?;
     let handler = Freezes::new(
         Store::new(
             aws.dynamodb(),

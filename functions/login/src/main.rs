@@ -1,6 +1,7 @@
 //! The `login` function: wiring. Its use cases are in [`login`].
 
-use application::crypto::{HashPurpose, password};
+use application::crypto::password;
+use application::ports::HashKey;
 use aws::settings::{Aws, env};
 use aws::{logging, runtime};
 use domain::policy::Policy;
@@ -12,14 +13,9 @@ use store::Store;
 async fn main() -> Result<(), Error> {
     logging::init();
     let aws = Aws::connect().await;
-    let keys = aws.keys()?;
+    let keys = aws.keys(&[HashKey::LookUp])?;
     password::warm()?;
-    keys.warm(&[
-        HashPurpose::Account,
-        HashPurpose::Device,
-        HashPurpose::Source,
-    ])
-    .await?;
+    keys.warm().await?;
     let handler = Login::new(
         Store::new(
             aws.dynamodb(),

@@ -1,6 +1,6 @@
 //! The `rebind-request` function: wiring. Its use cases are in [`rebind_request`].
 
-use application::crypto::HashPurpose;
+use application::ports::HashKey;
 use aws::settings::{Aws, env};
 use aws::{logging, runtime};
 use domain::policy::Policy;
@@ -12,9 +12,8 @@ use store::Store;
 async fn main() -> Result<(), Error> {
     logging::init();
     let aws = Aws::connect().await;
-    let keys = aws.keys()?;
-    keys.warm(&[HashPurpose::Card, HashPurpose::Idempotency])
-        .await?;
+    let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId])?;
+    keys.warm().await?;
     let handler = RebindRequest::new(
         Store::new(
             aws.dynamodb(),

@@ -29,12 +29,32 @@ const MAX_DESCRIPTOR_CHARS: usize = 64;
 /// The body of `garbage`, with status 200.
 const GARBAGE: &str = "<html><body>system busy</body></html>";
 
-/// The bank: its cards, its key and its table.
+/// The only amount of a transfer, in fen: the protocol sends no other one.
+const AMOUNT_FEN: u64 = 1;
+
+/// The bank: its cards, its keys and its table.
 #[derive(Debug)]
 pub struct Bank {
     book: CardBook,
-    key: BankKey,
+    keys: BankKeys,
     store: Store,
+}
+
+/// The keys that callers sign with.
+#[derive(Clone, Debug)]
+pub struct BankKeys {
+    /// Permits every operation.
+    pub ask: BankKey,
+    /// Permits queries by serial only: its holder can neither check a card nor send money.
+    pub query: BankKey,
+}
+
+impl BankKeys {
+    /// The keys that permit the operation.
+    fn of(&self, operation: Operation) -> impl Iterator<Item = &BankKey> {
+        let query = operation.is_query().then_some(&self.query);
+        std::iter::once(&self.ask).chain(query)
+    }
 }
 
 /// A reply in the gateway's format. It has no `Debug` because a statement contains codes.
@@ -87,6 +107,10 @@ impl Operation {
         !matches!(self, Self::Statement)
     }
 
+    const fn is_query(self) -> bool {
+        matches!(self, Self::CheckQuery | Self::TransferQuery)
+    }
+
     const fn path(self) -> &'static str {
         match self {
             Self::Check => path::CHECK,
@@ -129,10 +153,10 @@ struct Decision {
 }
 
 impl Bank {
-    /// Creates a bank that stores its data in `store` and whose callers sign with `key`.
+    /// Creates a bank that stores its data in `store` and whose callers sign with `keys`.
     #[must_use]
-    pub const fn new(book: CardBook, key: BankKey, store: Store) -> Self {
-        Self { book, key, store }
+    pub const fn new(book: CardBook, keys: BankKeys, store: Store) -> Self {
+        Self { book, keys, store }
     }
 
     /// Answers a request.
@@ -145,14 +169,13 @@ impl Bank {
             Some(operation) => self.answer(operation, request).await,
             None => Err(Failure::Refused(404, "no_such_operation")),
         };
-        let is_signed = operation.is_some_and(Operation::is_signed);
         let operation = operation.map(Operation::path);
-        let (status, body) = match result {
-            Ok(body) => (200, body),
-            Err(Failure::Refused(status, error)) => (status, error_body(error)),
+        let (status, signed_with, body) = match result {
+            Ok((signed_with, body)) => (200, signed_with, body),
+            Err(Failure::Refused(status, error)) => (status, None, error_body(error)),
             Err(Failure::Store(error)) => {
                 tracing::error!(bank.operation = operation, bank.error = %error, "bank_request.failed");
-                (500, error_body("internal"))
+                (500, None, error_body("internal"))
             }
             Err(Failure::Lost) => return Err(ReplyLost),
         };
@@ -163,9 +186,8 @@ impl Bank {
         );
         let mut headers = BTreeMap::from([("content-type", "application/json".to_owned())]);
         // Sign answers to verified requests only: other signed replies could be used to forge an answer.
-        if let (200, true, Some(signature)) = (status, is_signed, request.header(SIGNATURE_HEADER))
-        {
-            let signature = sign_reply(&self.key, signature, status, body.as_bytes());
+        if let (Some(key), Some(signature)) = (signed_with, request.header(SIGNATURE_HEADER)) {
+            let signature = sign_reply(key, signature, status, body.as_bytes());
             headers.insert(SIGNATURE_HEADER, signature);
         }
         Ok(HttpReply {
@@ -175,25 +197,37 @@ impl Bank {
         })
     }
 
-    async fn answer(&self, operation: Operation, request: &Request) -> Result<String, Failure> {
+    /// The answer, and the key that the caller signed with.
+    async fn answer(
+        &self,
+        operation: Operation,
+        request: &Request,
+    ) -> Result<(Option<&BankKey>, String), Failure> {
         let body = request.body.as_deref().ok_or(MALFORMED)?;
         if body.len() > MAX_BODY_BYTES {
             return Err(Failure::Refused(413, "too_large"));
         }
-        if operation.is_signed() {
-            self.verify(operation.path(), request, body)?;
-        }
-        match operation {
+        let signed_with = match operation.is_signed() {
+            true => Some(self.verify(operation, request, body)?),
+            false => None,
+        };
+        let answer = match operation {
             Operation::Check => self.check(&parse(body)?).await,
             Operation::CheckQuery => self.check_query(parse(body)?).await,
             Operation::Transfer => self.transfer(&parse(body)?).await,
             Operation::TransferQuery => self.transfer_query(parse(body)?).await,
             Operation::Statement => self.statement(&parse(body)?).await,
-        }
+        };
+        Ok((signed_with, answer?))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the bank uses wall-clock time")]
-    fn verify(&self, path: &str, request: &Request, body: &[u8]) -> Result<(), Failure> {
+    fn verify(
+        &self,
+        operation: Operation,
+        request: &Request,
+        body: &[u8],
+    ) -> Result<&BankKey, Failure> {
         let refused = Failure::Refused(401, "signature");
         // Without a valid clock no request can be verified.
         let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else {
@@ -204,10 +238,16 @@ impl Bank {
             request.header(TIME_HEADER),
             request.header(SIGNATURE_HEADER),
         );
-        verify_request(&self.key, path, time, signature, body, now_epoch_s).map_err(|cause| {
-            tracing::warn!(bank.operation = path, bank.cause = %cause, "bank_request.unauthenticated");
-            refused
-        })
+        let path = operation.path();
+        for key in self.keys.of(operation) {
+            match verify_request(key, path, time, signature, body, now_epoch_s) {
+                Ok(()) => return Ok(key),
+                Err(cause) => {
+                    tracing::warn!(bank.operation = path, bank.cause = %cause, "bank_request.unauthenticated");
+                }
+            }
+        }
+        Err(refused)
     }
 
     async fn check(&self, request: &CheckRequest) -> Result<String, Failure> {
@@ -324,7 +364,7 @@ impl Bank {
         let serial = checked_serial(&request.serial)?;
         let descriptor = request.descriptor.expose();
         let card_number = CardNumber::parse(request.card_number.expose()).map_err(|_| MALFORMED)?;
-        if request.amount_fen == 0
+        if request.amount_fen != AMOUNT_FEN
             || !(1..=MAX_DESCRIPTOR_CHARS).contains(&descriptor.chars().count())
         {
             return Err(MALFORMED);
@@ -410,7 +450,7 @@ impl Bank {
         let card_number = CardNumber::parse(request.card_number.expose()).map_err(|_| MALFORMED)?;
         let lines = self
             .store
-            .transfers(&card_key(&self.key, card_number.expose()))
+            .transfers(&card_key(&self.keys.ask, card_number.expose()))
             .await?;
         let transfers = lines.into_iter().map(|(mut line, record)| {
             line.status = transfer_after(record.outcome, record.queries).parts().0;
@@ -422,7 +462,7 @@ impl Bank {
     }
 
     async fn card(&self, number: &CardNumber) -> Result<Card, StoreError> {
-        let key = card_key(&self.key, number.expose());
+        let key = card_key(&self.keys.ask, number.expose());
         if let Some(listed) = self.book.card(number.expose()) {
             return Ok(Card {
                 key,
@@ -444,7 +484,7 @@ impl Bank {
     fn fingerprint(&self, purpose: &str, request: &impl Serialize) -> Result<String, Failure> {
         // Serialize the fields again, so that white space and the order of members make no difference.
         let fields = serde_json::to_vec(request).map_err(|_| MALFORMED)?;
-        Ok(keyed_hash(&self.key, purpose, &fields))
+        Ok(keyed_hash(&self.keys.ask, purpose, &fields))
     }
 }
 

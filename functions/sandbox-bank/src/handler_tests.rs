@@ -27,6 +27,10 @@ fn key() -> BankKey {
     BankKey::from_secret_text(&"k".repeat(64)).unwrap()
 }
 
+fn query_key() -> BankKey {
+    BankKey::from_secret_text(&"q".repeat(64)).unwrap()
+}
+
 async fn dynamodb() -> Client {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -66,7 +70,14 @@ impl Sandbox {
     async fn new() -> Self {
         let client = dynamodb().await;
         let store = Store::new(client.clone(), TABLE.to_owned());
-        let bank = Bank::new(CardBook::sandbox().unwrap(), key(), store);
+        let bank = Bank::new(
+            CardBook::sandbox().unwrap(),
+            BankKeys {
+                ask: key(),
+                query: query_key(),
+            },
+            store,
+        );
         let sandbox = Self { bank, client };
         for item in person_items(NAME, DocumentType::ResidentId, ID) {
             sandbox.put(item).await;
@@ -354,9 +365,8 @@ async fn serial_identifies_one_request_forever() {
             .await,
         conflict
     );
-    let other_amount = json!({ "amount_fen": 2 });
     let mut body = transfer_body("rbd_c-1", &matches, NAME);
-    body["amount_fen"] = other_amount["amount_fen"].clone();
+    body["descriptor"] = json!("another");
     assert_eq!(sandbox.post("/transfer", body).await, conflict);
     assert_eq!(
         sandbox.query("/check/query", "rbd_c-1").await["outcome"],
@@ -563,6 +573,45 @@ async fn statement_lists_transfers_newest_first() {
     assert_eq!(sandbox.statement(&other).await, [line("s-3")]);
 }
 
+/// The clean-up's key reads outcomes. It neither checks a card nor sends money.
+#[tokio::test]
+async fn query_key_permits_queries_only() {
+    let sandbox = Sandbox::new().await;
+    sandbox.check("rbd_a-1", &card("match")).await;
+    sandbox.transfer("rbd_a-d1", UNLISTED, NAME).await;
+    let ask = async |path: &str, body: Value| {
+        let body = body.to_string();
+        let mut event = unsigned(path, &body);
+        let time = now();
+        let signature = sign_request(&query_key(), path, &time, body.as_bytes());
+        event.headers.insert(TIME_HEADER.to_owned(), time);
+        event
+            .headers
+            .insert(SIGNATURE_HEADER.to_owned(), signature.clone());
+        let reply = sandbox.bank.handle(&event).await.unwrap();
+        let own = reply.headers.get(SIGNATURE_HEADER).map(String::as_str);
+        let is_signed = is_reply(&query_key(), &signature, 200, own, reply.body.as_bytes());
+        (reply.status_code, is_signed)
+    };
+    for (path, body) in [
+        ("/check", check_body("rbd_b-1", UNLISTED)),
+        ("/transfer", transfer_body("rbd_b-d1", UNLISTED, NAME)),
+        // Not even a repetition of a transfer.
+        ("/transfer", transfer_body("rbd_a-d1", UNLISTED, NAME)),
+    ] {
+        assert_eq!(ask(path, body).await, (401, false), "{path}");
+    }
+    for (path, serial) in [("/check/query", "rbd_a-1"), ("/transfer/query", "rbd_a-d1")] {
+        assert_eq!(
+            ask(path, json!({ "serial": serial })).await,
+            (200, true),
+            "{path}"
+        );
+    }
+    let new = sandbox.query("/transfer/query", "rbd_b-d1").await;
+    assert_eq!(new["status"], "unknown_serial");
+}
+
 #[tokio::test]
 async fn unsigned_request_is_refused() {
     let sandbox = Sandbox::new().await;
@@ -632,6 +681,8 @@ async fn invalid_request_is_refused_without_a_trace() {
     without_phone.as_object_mut().unwrap().remove("phone");
     let mut no_amount = transfer_body("t-1", UNLISTED, NAME);
     no_amount["amount_fen"] = json!(0);
+    let mut two = transfer_body("t-1", UNLISTED, NAME);
+    two["amount_fen"] = json!(2);
     let mut negative = transfer_body("t-1", UNLISTED, NAME);
     negative["amount_fen"] = json!(-1);
     let mut long = transfer_body("t-1", UNLISTED, NAME);
@@ -658,6 +709,7 @@ async fn invalid_request_is_refused_without_a_trace() {
         ("/check/query", "{}".to_owned(), 400),
         ("/check/query", json!({ "serial": "a#b" }).to_string(), 400),
         ("/transfer", no_amount.to_string(), 400),
+        ("/transfer", two.to_string(), 400),
         ("/transfer", negative.to_string(), 400),
         ("/transfer", long.to_string(), 400),
         (

@@ -6,7 +6,7 @@ use aws::logging;
 use aws::settings::{Aws, env};
 use bank::BankKey;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use sandbox_bank::handler::Bank;
+use sandbox_bank::handler::{Bank, BankKeys};
 use sandbox_bank::rule::CardBook;
 use sandbox_bank::store::Store;
 
@@ -21,7 +21,10 @@ async fn main() -> Result<(), Error> {
     let store = Store::new(aws.dynamodb(), env("BANK_TABLE")?);
     let bank = &Bank::new(
         CardBook::sandbox()?,
-        BankKey::load(&aws.secrets(), &env("BANK_SECRET_ID")?).await?,
+        BankKeys {
+            ask: BankKey::load(&aws.secrets(), &env("BANK_SECRET_ID")?).await?,
+            query: BankKey::load(&aws.secrets(), &env("BANK_QUERY_SECRET_ID")?).await?,
+        },
         store,
     );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {

@@ -1,6 +1,6 @@
 //! The `settlement` function: wiring. Its use cases are in [`settlement`].
 
-use application::crypto::HashPurpose;
+use application::ports::HashKey;
 use aws::settings::{Aws, env};
 use aws::{logging, runtime};
 use domain::policy::Policy;
@@ -12,9 +12,8 @@ use store::Store;
 async fn main() -> Result<(), Error> {
     logging::init();
     let aws = Aws::connect().await;
-    let keys = aws.keys()?;
-    keys.warm(&[HashPurpose::Idempotency, HashPurpose::Push])
-        .await?;
+    let keys = aws.keys(&[HashKey::LookUp])?;
+    keys.warm().await?;
     let handler = Settlement::new(
         Store::new(
             aws.dynamodb(),

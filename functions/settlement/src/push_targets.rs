@@ -44,8 +44,8 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
             }
         };
         let parts = [platform.as_str(), token.expose()];
-        let mut tag = self.keys.mac(HashPurpose::Push, &parts).await?.0;
-        tag.truncate(TAG_CHARS);
+        let tag = self.keys.mac(HashPurpose::Push, &parts).await?;
+        let tag = tag.shortened(TAG_CHARS).0;
         let new = NewPushTarget {
             target: PushTarget { id, token_tag: tag },
             platform,

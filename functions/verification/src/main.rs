@@ -1,6 +1,6 @@
 //! The `verification` function: wiring. Its use cases are in [`verification`].
 
-use application::crypto::HashPurpose;
+use application::ports::HashKey;
 use aws::settings::{Aws, env};
 use aws::{logging, runtime};
 use domain::policy::Policy;
@@ -12,14 +12,8 @@ use verification::Verification;
 async fn main() -> Result<(), Error> {
     logging::init();
     let aws = Aws::connect().await;
-    let keys = aws.keys()?;
-    keys.warm(&[
-        HashPurpose::Code,
-        HashPurpose::IdNumber,
-        HashPurpose::Phone,
-        HashPurpose::Idempotency,
-    ])
-    .await?;
+    let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId, HashKey::Codes])?;
+    keys.warm().await?;
     let handler = Verification::new(
         Store::new(
             aws.dynamodb(),

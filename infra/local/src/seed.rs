@@ -1,9 +1,9 @@
 //! Loads merchants into a deployed system.
 
 use application::crypto::Keys;
-use application::ports::DataKey;
+use application::ports::{DataKey, HashKey};
 use application::serve::wall_clock;
-use aws::kms::Kms;
+use aws::kms::{HashKeyIds, Kms};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use bank::sandbox::person_items;
@@ -67,7 +67,19 @@ fn keys(config: &SdkConfig, stack: &Stack) -> Result<Keys<Kms>, Error> {
     for (key, resource) in data_keys {
         ids.push((key, stack.resource(resource)?.to_owned()));
     }
-    let hmac_key = stack.resource("HmacKey")?.to_owned();
+    let hash_keys = [
+        (HashKey::LookUp, "LookUpKey1"),
+        (HashKey::CardAndId, "CardAndIdKey1"),
+    ];
+    let mut hash_ids = Vec::new();
+    for (key, resource) in hash_keys {
+        hash_ids.push(HashKeyIds {
+            key,
+            version: 1,
+            current: stack.resource(resource)?.to_owned(),
+            previous: None,
+        });
+    }
     let client = aws_sdk_kms::Client::new(config);
-    Ok(Keys::new(Kms::new(client, hmac_key, ids)))
+    Ok(Keys::new(Kms::new(client, hash_ids, ids)))
 }

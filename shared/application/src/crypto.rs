@@ -1,13 +1,15 @@
 //! Keyed hashes, sealed data, codes, tokens and passwords, with the purpose of every key.
 //!
-//! **Keyed hashes.** A function derives one HMAC-SHA256 key per purpose, once per environment: KMS computes the MAC of
-//! the purpose's name under the stack's HMAC key. The function computes the hashes itself. One KMS call per hash would
-//! add milliseconds and use up a shared quota in every step. The price is that the derived key is held in the
-//! function's memory, through which the protected data passes anyway. The HMAC key itself never leaves KMS.
+//! **Keyed hashes.** The stack has four hash keys, and a function may use only those that it needs. In init, KMS computes
+//! the MAC of a fixed label under each of them, in one parallel round. HKDF expands that secret into one HMAC-SHA256 key
+//! per purpose, and the function computes the hashes itself: no request costs a KMS call. The price is that the secret is
+//! in the function's memory, through which the protected data passes anyway. The hash keys never leave KMS. Each stored
+//! hash begins with the version of its key; see `infra/hash-keys.md` for a rotation.
 //!
 //! **Sealed data.** AES-256-GCM under a fresh data key, wrapped by the KMS key of its kind. Merchant and record are the
 //! associated data and the KMS encryption context, so that a ciphertext copied to another record cannot be opened.
 
+mod hashes;
 pub mod password;
 mod purpose;
 
@@ -24,15 +26,13 @@ use domain::pii::{IdNumber, Phone};
 use domain::rebind::{Mac, Otp, OtpPurpose, Sealed};
 use domain::secret::Secret;
 use domain::time::Timestamp;
-use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
+use hashes::HashSecrets;
 use subtle::ConstantTimeEq;
-use tokio::sync::OnceCell;
 
-/// A key service with the derived keys of this environment.
+/// A key service with the secrets of its hash keys.
 pub struct Keys<K> {
     service: K,
-    derived: [OnceCell<Secret<Vec<u8>>>; HashPurpose::ALL.len()],
+    secrets: HashSecrets,
 }
 
 /// Alphabet for hand-typed codes, without look-alike characters.
@@ -58,22 +58,12 @@ const NONCE_BYTES: usize = 12;
 const DEVICE_CHARS: usize = 22;
 
 impl<K: KeyService> Keys<K> {
-    /// Creates the keys. Each key is derived on its first use.
+    /// Creates the keys. Each hash key's secret is fetched on its first use, or by [`Keys::warm`].
     pub fn new(service: K) -> Self {
         Self {
             service,
-            derived: std::array::from_fn(|_| OnceCell::new()),
+            secrets: HashSecrets::default(),
         }
-    }
-
-    /// The keyed hash of `parts`. Each part is hashed with its length, so that different lists never collide.
-    ///
-    /// # Errors
-    /// When the key cannot be derived.
-    pub async fn mac(&self, purpose: HashPurpose, parts: &[&str]) -> Result<Mac, PortError> {
-        Ok(Mac(
-            URL_SAFE_NO_PAD.encode(self.mac_bytes(purpose, parts).await?)
-        ))
     }
 
     /// The keyed hash of a device id within an account.
@@ -81,36 +71,9 @@ impl<K: KeyService> Keys<K> {
     /// # Errors
     /// When the key cannot be derived.
     pub async fn device(&self, account: &str, device_id: &str) -> Result<String, PortError> {
-        let mut hash = self
-            .mac(HashPurpose::Device, &[account, device_id])
-            .await?
-            .0;
-        hash.truncate(DEVICE_CHARS);
-        Ok(hash)
-    }
-
-    async fn mac_bytes(&self, purpose: HashPurpose, parts: &[&str]) -> Result<[u8; 32], PortError> {
-        let cell = HashPurpose::ALL
-            .iter()
-            .position(|p| *p == purpose)
-            .and_then(|index| self.derived.get(index));
-        let Some(cell) = cell else {
-            return Err(PortError::Permanent(
-                "keys",
-                format!("no key for {purpose:?}"),
-            ));
-        };
-        let key = cell
-            .get_or_try_init(|| self.service.hash_key(purpose.name()))
-            .await?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).map_err(|_| {
-            PortError::Permanent("keys", "the derived key has no usable length".to_owned())
-        })?;
-        for part in parts {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part.as_bytes());
-        }
-        Ok(mac.finalize().into_bytes().into())
+        let parts = [account, device_id];
+        let hash = self.mac(HashPurpose::Device, &parts).await?;
+        Ok(hash.shortened(DEVICE_CHARS).0)
     }
 
     /// The keyed hash of an identity document: its kind and its number.
@@ -120,17 +83,6 @@ impl<K: KeyService> Keys<K> {
     pub async fn document(&self, document: &IdNumber) -> Result<Mac, PortError> {
         let parts = [document.kind().as_str(), document.expose()];
         self.mac(HashPurpose::IdNumber, &parts).await
-    }
-
-    /// Derives the keys that are needed later, in a function's init.
-    ///
-    /// # Errors
-    /// When one cannot be derived.
-    pub async fn warm(&self, purposes: &[HashPurpose]) -> Result<(), PortError> {
-        for purpose in purposes {
-            self.mac_bytes(*purpose, &[]).await?;
-        }
-        Ok(())
     }
 
     /// Random bytes.
@@ -281,7 +233,9 @@ impl<K: KeyService> Keys<K> {
     ) -> Result<Otp, PortError> {
         Ok(Otp {
             phone_hash: self.mac(HashPurpose::Phone, &[scope.phone.e164()]).await?,
-            mac: self.otp_mac(scope, digits.expose()).await?,
+            mac: self
+                .mac(HashPurpose::Code, &scope.parts(digits.expose()))
+                .await?,
         })
     }
 
@@ -295,23 +249,13 @@ impl<K: KeyService> Keys<K> {
         typed: &str,
         kept: &Mac,
     ) -> Result<bool, PortError> {
-        let mac = self.otp_mac(scope, typed).await?;
+        let parts = scope.parts(typed);
+        let mac = self.mac_as(kept, HashPurpose::Code, &parts).await?;
         Ok(mac.0.as_bytes().ct_eq(kept.0.as_bytes()).into())
     }
 
-    async fn otp_mac(&self, scope: &OtpScope<'_>, code: &str) -> Result<Mac, PortError> {
-        let parts = [
-            scope.merchant,
-            scope.rebind,
-            scope.purpose.as_str(),
-            scope.phone.e164(),
-            scope.session,
-            code,
-        ];
-        self.mac(HashPurpose::Code, &parts).await
-    }
-
-    /// The freeze code that a merchant's event with this sequence number announced: eight characters, derived again on each use and never stored.
+    /// The freeze code that a merchant's event with this sequence number announced: eight characters, derived again on each
+    /// use and never stored.
     ///
     /// # Errors
     /// When the key cannot be derived.
@@ -413,6 +357,20 @@ pub struct OtpScope<'a> {
     pub phone: &'a Phone,
     /// The session that requested it.
     pub session: &'a str,
+}
+
+impl<'a> OtpScope<'a> {
+    /// What the keyed hash of an OTP covers.
+    fn parts(&self, code: &'a str) -> [&'a str; 6] {
+        [
+            self.merchant,
+            self.rebind,
+            self.purpose.as_str(),
+            self.phone.e164(),
+            self.session,
+            code,
+        ]
+    }
 }
 
 /// Decrypts what [`Keys::encrypt`] encrypted for the same context.

@@ -309,10 +309,39 @@ pub enum DataKey {
     History,
 }
 
-/// A key service. Only data keys and derived hash keys leave it.
+/// The hash keys. A function may use only those that it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HashKey {
+    /// To find accounts, devices, addresses and idempotency keys.
+    LookUp,
+    /// Card numbers and ID numbers.
+    CardAndId,
+    /// OTPs, the phones they go to, and codes of micro-deposits.
+    Codes,
+    /// Freeze codes.
+    Freeze,
+}
+
+impl HashKey {
+    /// Every hash key.
+    pub const ALL: [Self; 4] = [Self::LookUp, Self::CardAndId, Self::Codes, Self::Freeze];
+}
+
+/// The versions of a hash key. The previous version is `current - 1` and exists during a rotation only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashKeyVersions {
+    /// The version that new hashes are computed with.
+    pub current: u32,
+    /// True during a rotation.
+    pub has_previous: bool,
+}
+
+/// A key service. Only data keys and the secrets of hash keys leave it.
 pub trait KeyService {
-    /// 32 bytes derived from the hash key for one purpose; the same on every call.
-    async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError>;
+    /// The versions of a hash key. `None` if this function may not use the key.
+    fn hash_key_versions(&self, key: HashKey) -> Option<HashKeyVersions>;
+    /// The 32-byte secret of a version of a hash key; the same on every call.
+    async fn hash_secret(&self, key: HashKey, version: u32) -> Result<Secret<Vec<u8>>, PortError>;
     /// A fresh 256-bit data key and its wrapped form.
     async fn new_data_key(
         &self,

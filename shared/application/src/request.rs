@@ -7,7 +7,7 @@ use crate::transact::Transactor;
 use api::event::Request;
 use api::replies;
 use api::reply::Reply;
-use api::routes::{KeyRule, Route};
+use api::routes::{Function, KeyRule, Route};
 use api::token;
 use domain::error_code::ErrorCode;
 use domain::ids::{CardId, RebindId};
@@ -45,11 +45,14 @@ impl<'a, S: LoadMerchant + CommitTransition> Transactor<'a, S> {
             None => None,
             Some(key) => {
                 let merchant = presented.merchant_id.as_str();
-                let scope = [merchant, &request.method, &request.path, key];
                 let body = [merchant, canonical_body];
+                let fingerprint = keys.mac(body_purpose(request.route), &body).await?;
+                // A fingerprint under another version of its key cannot be compared, so its row is not found.
+                let version = fingerprint.version().unwrap_or_default().to_string();
+                let scope = [merchant, &request.method, &request.path, key, &version];
                 Some(IdempotencyKey {
                     scope: keys.mac(HashPurpose::Idempotency, &scope).await?.0,
-                    fingerprint: keys.mac(HashPurpose::Idempotency, &body).await?.0,
+                    fingerprint: fingerprint.0,
                 })
             }
         };
@@ -87,6 +90,23 @@ impl<'a, S: LoadMerchant + CommitTransition> Transactor<'a, S> {
                 Err(Rejection::new(ErrorCode::NotFound).into())
             }
         }
+    }
+}
+
+/// A card number or an OTP can be guessed, so the fingerprint of a body that may contain one is under the key that
+/// protects such values.
+const fn body_purpose(route: Option<Route>) -> HashPurpose {
+    let Some(route) = route else {
+        return HashPurpose::Body;
+    };
+    match route.function() {
+        Function::RebindRequest => HashPurpose::BodyWithCard,
+        Function::Verification => HashPurpose::BodyWithCode,
+        Function::Login
+        | Function::Cards
+        | Function::Agreement
+        | Function::Settlement
+        | Function::Freezes => HashPurpose::Body,
     }
 }
 

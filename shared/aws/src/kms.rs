@@ -1,6 +1,6 @@
 //! The key service: AWS KMS.
 
-use application::ports::{DataKey, KeyService, PortError};
+use application::ports::{DataKey, HashKey, HashKeyVersions, KeyService, PortError};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
@@ -8,27 +8,62 @@ use aws_sdk_kms::types::{DataKeySpec, MacAlgorithmSpec};
 use domain::secret::Secret;
 use std::collections::HashMap;
 
+/// The message whose MAC is the secret of a hash key.
+pub const LABEL: &str = "settlement-rebind/hash-key/v1";
+
+/// A hash key with its versions: `HMAC_256` keys of KMS.
+#[derive(Clone, Debug)]
+pub struct HashKeyIds {
+    /// The key.
+    pub key: HashKey,
+    /// Its current version.
+    pub version: u32,
+    /// The id of the current version.
+    pub current: String,
+    /// The id of the previous version, during a rotation.
+    pub previous: Option<String>,
+}
+
+impl HashKeyIds {
+    /// From the settings: `<version>=<id>`, and the id of the previous version or an empty text.
+    #[must_use]
+    pub fn parse(key: HashKey, current: &str, previous: &str) -> Option<Self> {
+        let (version, id) = current.split_once('=')?;
+        let version = version.parse().ok().filter(|version| *version > 0)?;
+        Some(Self {
+            key,
+            version,
+            current: id.to_owned(),
+            previous: Some(previous.to_owned()).filter(|id| !id.is_empty()),
+        })
+    }
+}
+
 /// KMS with the keys that are configured for this function.
 #[derive(Clone, Debug)]
 pub struct Kms {
     client: Client,
-    hmac_key_id: String,
+    hash_keys: Vec<HashKeyIds>,
     data_keys: Vec<(DataKey, String)>,
 }
 
 impl Kms {
-    /// `hmac_key_id` is an HMAC_256 key, `data_keys` are symmetric encryption keys.
+    /// `data_keys` are symmetric encryption keys.
     #[must_use]
     pub const fn new(
         client: Client,
-        hmac_key_id: String,
+        hash_keys: Vec<HashKeyIds>,
         data_keys: Vec<(DataKey, String)>,
     ) -> Self {
         Self {
             client,
-            hmac_key_id,
+            hash_keys,
             data_keys,
         }
+    }
+
+    fn hash_key(&self, wanted: HashKey) -> Option<&HashKeyIds> {
+        self.hash_keys.iter().find(|ids| ids.key == wanted)
     }
 
     fn key_id(&self, wanted: DataKey) -> Result<&str, PortError> {
@@ -40,13 +75,28 @@ impl Kms {
 }
 
 impl KeyService for Kms {
-    async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError> {
+    fn hash_key_versions(&self, key: HashKey) -> Option<HashKeyVersions> {
+        self.hash_key(key).map(|ids| HashKeyVersions {
+            current: ids.version,
+            has_previous: ids.previous.is_some(),
+        })
+    }
+
+    async fn hash_secret(&self, key: HashKey, version: u32) -> Result<Secret<Vec<u8>>, PortError> {
+        let id = self.hash_key(key).and_then(|ids| {
+            if ids.version == version {
+                Some(&ids.current)
+            } else {
+                ids.previous.as_ref()
+            }
+        });
+        let id = id.ok_or_else(|| failed(format!("no {key:?} hash key is configured")))?;
         let answer = self
             .client
             .generate_mac()
-            .key_id(&self.hmac_key_id)
+            .key_id(id)
             .mac_algorithm(MacAlgorithmSpec::HmacSha256)
-            .message(Blob::new(format!("settlement-rebind/{purpose}")))
+            .message(Blob::new(LABEL))
             .send()
             .await
             .map_err(kms_error)?;

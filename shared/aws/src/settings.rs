@@ -5,11 +5,11 @@
 //! is read, which shortens a cold start. Compiled-in roots would age with the deployment and could not include a bank's
 //! own authority.
 
-use crate::kms::Kms;
+use crate::kms::{HashKeyIds, Kms};
 use crate::push::Push;
 use crate::sns::Sns;
 use application::crypto::Keys;
-use application::ports::{DataKey, PortError};
+use application::ports::{DataKey, HashKey, PortError};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
@@ -50,11 +50,12 @@ impl Aws {
         Self(loader.load().await)
     }
 
-    /// The hash key named by `HMAC_KEY_ID`, and each data key whose variable is set.
+    /// The wanted hash keys, and each data key whose variable is set.
     ///
     /// # Errors
-    /// `Permanent` when `HMAC_KEY_ID` is not set.
-    pub fn keys(&self) -> Result<Keys<Kms>, PortError> {
+    /// `Permanent` when the variable of a wanted hash key is not set or malformed.
+    pub fn keys(&self, wanted: &[HashKey]) -> Result<Keys<Kms>, PortError> {
+        let hash_keys: Result<_, _> = wanted.iter().map(|key| hash_key(*key)).collect();
         let data_keys = [
             (DataKey::Card, "CARD_KEY_ID"),
             (DataKey::Identity, "IDENTITY_KEY_ID"),
@@ -65,7 +66,7 @@ impl Aws {
             .filter_map(|(key, name)| Some((key, env(name).ok()?)));
         Ok(Keys::new(Kms::new(
             aws_sdk_kms::Client::new(&self.0),
-            env("HMAC_KEY_ID")?,
+            hash_keys?,
             data_keys.collect(),
         )))
     }
@@ -115,6 +116,19 @@ fn signature(text: &str) -> Result<SmsSignature, PortError> {
             "environment",
             format!("{SMS_SIGNATURE} is not valid: {rule}"),
         )
+    })
+}
+
+/// The ids of a hash key. The variable of the previous version is empty outside a rotation.
+fn hash_key(key: HashKey) -> Result<HashKeyIds, PortError> {
+    let (current, previous) = match key {
+        HashKey::LookUp => ("LOOK_UP_KEY", "PREVIOUS_LOOK_UP_KEY_ID"),
+        HashKey::CardAndId => ("CARD_AND_ID_KEY", "PREVIOUS_CARD_AND_ID_KEY_ID"),
+        HashKey::Codes => ("CODES_KEY", "PREVIOUS_CODES_KEY_ID"),
+        HashKey::Freeze => ("FREEZE_KEY", "PREVIOUS_FREEZE_KEY_ID"),
+    };
+    HashKeyIds::parse(key, &env(current)?, &env(previous).unwrap_or_default()).ok_or_else(|| {
+        PortError::Permanent("environment", format!("{current} must be <version>=<id>"))
     })
 }
 

@@ -30,9 +30,31 @@ vocabulary! {
     }
 }
 
-/// A keyed hash: 43 base64url characters. Useless without the key.
+/// A keyed hash: the version of its key, a dot and 43 base64url characters. Useless without the key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub String);
+
+impl Mac {
+    /// The hash `encoded` under this version of its key.
+    #[must_use]
+    pub fn versioned(version: u32, encoded: &str) -> Self {
+        Self(format!("{version}.{encoded}"))
+    }
+
+    /// The version of its key. `None` for text that is not a keyed hash.
+    #[must_use]
+    pub fn version(&self) -> Option<u32> {
+        self.0.split_once('.')?.0.parse().ok()
+    }
+
+    /// The version and the first `characters` of the hash.
+    #[must_use]
+    pub fn shortened(mut self, characters: usize) -> Self {
+        let prefix = self.0.find('.').map_or(0, |dot| dot + 1);
+        self.0.truncate(prefix.saturating_add(characters));
+        self
+    }
+}
 
 /// The first bytes of a session's token hash, which distinguish a merchant's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use bank::{
 };
 use domain::pii::{CardNumber, DocumentType, IdNumber, PersonName, Phone};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use sandbox_bank::handler::Bank;
+use sandbox_bank::handler::{Bank, BankKeys};
 use sandbox_bank::rule::CardBook;
 use sandbox_bank::store::Store;
 use serde_json::Value;
@@ -307,7 +307,10 @@ impl Sandbox {
         });
         let bank = Bank::new(
             CardBook::sandbox().unwrap(),
-            key(),
+            BankKeys {
+                ask: key(),
+                query: key(),
+            },
             Store::new(client, TABLE.to_owned()),
         );
         Self {

@@ -10,7 +10,7 @@ use crate::processes::server::{Answer, Server, serve};
 use crate::processes::template::{BANK_TABLE, RECORD_TABLE, TABLE, Template};
 use crate::transport::unsigned;
 use application::crypto::Keys;
-use application::ports::{DataKey, KeyService, PortError};
+use application::ports::{DataKey, HashKey, HashKeyVersions, KeyService, PortError};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use bank::sandbox::person_items;
@@ -430,13 +430,17 @@ fn key_service(operation: &str, asked: &Value) -> Answer {
 
 /// The same keys without the wire, for seeding.
 impl KeyService for StatelessKeys {
-    async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError> {
-        let message = format!("settlement-rebind/{purpose}");
-        let key_id = crate::processes::template::key_arn("HmacKey");
-        Ok(Secret::new(Self::mac(&[
-            key_id.as_bytes(),
-            message.as_bytes(),
-        ])))
+    fn hash_key_versions(&self, _: HashKey) -> Option<HashKeyVersions> {
+        Some(HashKeyVersions {
+            current: 1,
+            has_previous: false,
+        })
+    }
+
+    async fn hash_secret(&self, key: HashKey, version: u32) -> Result<Secret<Vec<u8>>, PortError> {
+        let key_id = crate::processes::template::key_arn(&format!("{key:?}Key{version}"));
+        let label = aws::kms::LABEL.as_bytes();
+        Ok(Secret::new(Self::mac(&[key_id.as_bytes(), label])))
     }
 
     async fn new_data_key(

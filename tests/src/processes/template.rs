@@ -73,7 +73,14 @@ fn resolved(value: &Value, parameters: &Value, bank_url: &str) -> String {
         "RecordTable" => RECORD_TABLE.to_owned(),
         "SandboxBankTable" => BANK_TABLE.to_owned(),
         "BankSecret.Id" => "BankSecret".to_owned(),
-        key => key_arn(key.strip_suffix(".Arn").unwrap_or_else(|| panic!("{key}?"))),
+        "BankQuerySecret.Id" => "BankQuerySecret".to_owned(),
+        // `!Sub "1=${LookUpKey1.Arn}"`
+        key => match key.split_once("=${") {
+            Some((version, key)) => {
+                format!("{version}={}", key_arn(key.strip_suffix(".Arn}").unwrap()))
+            }
+            None => key_arn(key.strip_suffix(".Arn").unwrap_or_else(|| panic!("{key}?"))),
+        },
     }
 }
 
@@ -179,7 +186,10 @@ mod tests {
         assert_eq!(given["TABLE"], TABLE);
         assert_eq!(given["RECORD_TABLE"], RECORD_TABLE);
         assert_eq!(given["BANK_URL"], "http://bank");
-        assert_eq!(given["HMAC_KEY_ID"], key_arn("HmacKey"));
+        let hash_key = format!("1={}", key_arn("CodesKey1"));
+        assert_eq!(given["CODES_KEY"], hash_key);
+        assert_eq!(given["PREVIOUS_CODES_KEY_ID"], "");
+        assert!(!given.contains_key("FREEZE_KEY"));
         assert!(!given.contains_key("HISTORY_KEY_ID"));
     }
 

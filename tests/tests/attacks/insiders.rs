@@ -1,16 +1,23 @@
-//! Insiders: between us and the bank, at the table without its keys, at the stream function.
+//! Insiders: between us and the bank, at the table without its keys or with a few of them, at the stream function.
 
 use crate::{Item, NAME, OTHER, ask, item_of, kept_of, put_item, refused};
+use api::event::Request;
+use application::crypto::{HashPurpose, Keys};
+use application::ports::HashKey;
 use aws_sdk_dynamodb::types::AttributeValue;
-use bank::signature::{SIGNATURE_HEADER, sign_reply};
+use bank::signature::{SIGNATURE_HEADER, TIME_HEADER, sign_reply, sign_request};
 use bank::{BankClient, BankKey};
+use domain::history::canonical;
+use sandbox_bank::handler::{Bank, BankKeys};
+use sandbox_bank::rule::CardBook;
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tests::iam_policy::Context;
 use tests::in_process::{App, InProcess, RECORD_TABLE, table_of};
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
 use tests::scenario;
 use verification::Verification;
 
@@ -330,4 +337,130 @@ async fn event_injected_into_stream_function() {
     batch.insert(10, due);
     world.deliver(json!({"Records": batch}), world.now()).await;
     assert_eq!(world.sms.to(&other.profile.phone).len(), 1);
+}
+
+/// Each hash that a role with the look-up key alone can compute of a guess, over every purpose.
+async fn hashes_of(world: &Arc<InProcess>, guess: &[&str]) -> Vec<String> {
+    let insider = Keys::new(world.key_service().with_only(&[HashKey::LookUp]));
+    let mut hashes = Vec::new();
+    for purpose in HashPurpose::ALL {
+        if let Ok(mac) = insider.mac(purpose, guess).await {
+            hashes.push(mac.0.split_once('.').unwrap().1.to_owned());
+        }
+    }
+    hashes
+}
+
+/// Whether the table holds one of these hashes.
+async fn is_stored(world: &Arc<InProcess>, hashes: &[String]) -> bool {
+    let table = format!("{:?}", world.items().await);
+    hashes.iter().any(|hash| table.contains(hash))
+}
+
+#[tokio::test]
+async fn numbers_computed_with_the_look_up_key() {
+    const ACTIVE_CARD: &str = "6222020000008000010";
+    let (world, app) = InProcess::with(NAME).await;
+    app.to_card_pending(GOOD_CARD).await;
+    let document = app.profile.document_number.clone();
+    let phone = app.profile.phone.clone();
+    let known = world.keys().mac(HashPurpose::Card, &[ACTIVE_CARD]).await;
+    let known = known.unwrap().0;
+    assert!(is_stored(&world, &[known]).await, "the hash is there");
+    for guess in [ACTIVE_CARD, GOOD_CARD, &document, &phone] {
+        let hashes = hashes_of(&world, &[guess]).await;
+        assert!(
+            !hashes.is_empty() && !is_stored(&world, &hashes).await,
+            "{guess}"
+        );
+    }
+    // What the key is for.
+    let accounts = hashes_of(&world, &[&app.profile.account]).await;
+    assert!(is_stored(&world, &accounts).await);
+}
+
+#[tokio::test]
+async fn body_guessed_from_its_stored_fingerprint() {
+    let (world, app) = InProcess::with(NAME).await;
+    let id = merchant(NAME).merchant_id();
+    let body = app.request_body(GOOD_CARD);
+    let created = app.keyed("a", "/v1/rebinds", body.clone()).await.ok(201);
+    let rebind = tests::merchant::rebind_path(&created.body);
+    let document = app.document();
+    let identity = format!("{rebind}/identity");
+    app.keyed("b", &identity, document.clone()).await.ok(200);
+    let otp = json!({"code": world.sms.code(&app.profile.phone)});
+    let confirm = format!("{rebind}/identity/confirm");
+    app.keyed("c", &confirm, otp.clone()).await.ok(200);
+    for guess in [body, document, otp] {
+        let hashes = hashes_of(&world, &[id.as_str(), &canonical(&guess)]).await;
+        assert!(
+            !hashes.is_empty() && !is_stored(&world, &hashes).await,
+            "{guess}"
+        );
+    }
+    // A body without a secret is under the look-up key.
+    let settings = app.get("/v1/settlement").await.ok(200).body;
+    let path = "/v1/settlement";
+    app.call_keyed("d", "PUT", path, settings.clone())
+        .await
+        .ok(200);
+    let hashes = hashes_of(&world, &[id.as_str(), &canonical(&settings)]).await;
+    assert!(is_stored(&world, &hashes).await);
+}
+
+#[tokio::test]
+async fn money_sent_with_a_stolen_bank_key() {
+    const CARD: &str = "6222020000009001009";
+    let world = InProcess::start().await;
+    let key = |text: &str| BankKey::from_secret_text(&text.repeat(64)).unwrap();
+    let (ask, query) = (key("a"), key("q"));
+    let keys = BankKeys {
+        ask: ask.clone(),
+        query: query.clone(),
+    };
+    let store = sandbox_bank::store::Store::new(world.client.clone(), world.table.clone());
+    let bank = Bank::new(CardBook::sandbox().unwrap(), keys, store);
+    let send = async |key: &BankKey, path: &str, body: Value| {
+        let body = body.to_string();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let time = now.as_secs().to_string();
+        let signature = sign_request(key, path, &time, body.as_bytes());
+        let request = Request {
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            headers: [
+                (TIME_HEADER.to_owned(), time),
+                (SIGNATURE_HEADER.to_owned(), signature),
+            ]
+            .into(),
+            body: Some(body.into_bytes()),
+            ..Request::default()
+        };
+        bank.handle(&request).await.unwrap().status_code
+    };
+    let transfer = |serial: &str, amount_fen: u64| {
+        json!({
+            "serial": serial, "card_number": CARD, "holder_name": "thief",
+            "amount_fen": amount_fen, "descriptor": "A", "check_name": false,
+        })
+    };
+    // The clean-up's key: no money and no question about a card.
+    for amount_fen in [1, 10_000_000] {
+        let status = send(&query, "/transfer", transfer("rbd_1-t1", amount_fen)).await;
+        assert_eq!(status, 401, "{amount_fen}");
+    }
+    let question = json!({
+        "serial": "rbd_1-1", "card_number": CARD, "holder_name": "thief",
+        "id_number": "110105196302111073", "phone": RESERVED_PHONE,
+    });
+    assert_eq!(send(&query, "/check", question).await, 401);
+    // The key of `verification`: nothing but single fen.
+    for amount_fen in [2, 10_000_000, u64::MAX] {
+        let status = send(&ask, "/transfer", transfer("rbd_1-t1", amount_fen)).await;
+        assert_eq!(status, 400, "{amount_fen}");
+    }
+    let serial = json!({"serial": "rbd_1-t1"});
+    assert_eq!(send(&query, "/transfer/query", serial).await, 200);
+    assert_eq!(send(&ask, "/transfer", transfer("rbd_1-t1", 1)).await, 200);
 }

@@ -134,8 +134,12 @@ async fn every_refusal_is_in_the_log(live: &LocalCloud) {
     assert_eq!(logged, refused);
 }
 
-const HASH: &[&str] = &["kms:GenerateMac hash key"];
+const LOOK_UP: &[&str] = &["kms:GenerateMac look-up key"];
+const CARD_AND_ID: &[&str] = &["kms:GenerateMac card-and-id key"];
+const CODES: &[&str] = &["kms:GenerateMac codes key"];
+const FREEZE: &[&str] = &["kms:GenerateMac freeze key"];
 const SECRET: &[&str] = &["secretsmanager:GetSecretValue bank's secret"];
+const QUERY_SECRET: &[&str] = &["secretsmanager:GetSecretValue bank's query secret"];
 const QUERY: &[&str] = &["dynamodb:Query table"];
 const GET: &[&str] = &["dynamodb:GetItem table"];
 const RECORD: &[&str] = &["dynamodb:GetItem record"];
@@ -158,7 +162,7 @@ async fn login(live: &LocalCloud) -> Vec<Probe<'_>> {
     };
     vec![
         asked(&[BATCH, PUT, UPDATE], "201", log_in),
-        in_init(live, "login", &[HASH]),
+        in_init(live, "login", &[LOOK_UP]),
     ]
 }
 
@@ -180,7 +184,7 @@ async fn cards(live: &LocalCloud) -> Vec<Probe<'_>> {
             "404 NOT_FOUND",
             step(&app, "again", "POST", &unbind, &Value::Null),
         ),
-        in_init(live, "cards", &[HASH]),
+        in_init(live, "cards", &[LOOK_UP]),
     ]
 }
 
@@ -207,7 +211,7 @@ async fn rebind_request(live: &LocalCloud) -> Vec<Probe<'_>> {
             "201",
             step(&app, "another", "POST", "/v1/rebinds", &another),
         ),
-        in_init(live, "rebind-request", &[HASH]),
+        in_init(live, "rebind-request", &[LOOK_UP, CARD_AND_ID]),
     ]
 }
 
@@ -268,7 +272,7 @@ async fn verification(live: &LocalCloud) -> Vec<Probe<'_>> {
             "200",
             step(&app, "document", "POST", &identity, &document),
         ),
-        in_init(live, "verification", &[HASH, SECRET]),
+        in_init(live, "verification", &[LOOK_UP, CARD_AND_ID, CODES, SECRET]),
     ]
 }
 
@@ -290,7 +294,7 @@ async fn agreement(live: &LocalCloud) -> Vec<Probe<'_>> {
             "409 STEP_OUT_OF_ORDER",
             step(&app, "again", "POST", &sign, &signature),
         ),
-        in_init(live, "agreement", &[HASH]),
+        in_init(live, "agreement", &[LOOK_UP]),
     ]
 }
 
@@ -312,7 +316,7 @@ async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
             "204",
             step(&app, "target", "PUT", "/v1/push-targets/phone", &target),
         ),
-        in_init(live, "settlement", &[HASH]),
+        in_init(live, "settlement", &[LOOK_UP]),
     ]
 }
 
@@ -332,7 +336,7 @@ async fn freezes(live: &LocalCloud) -> Vec<Probe<'_>> {
     };
     vec![
         asked(&[BATCH, QUERY, RECORD, GET, PUT, UPDATE], "202", freeze),
-        in_init(live, "freezes", &[HASH]),
+        in_init(live, "freezes", &[LOOK_UP, FREEZE]),
     ]
 }
 
@@ -414,7 +418,7 @@ async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
         notification(&[UPDATE, QUERY, RECORD, PHONES], "not notified", "notified"),
         // A value that can never be decrypted must not block the other recipients.
         notification(&[HISTORY], "notified, but not the device", "notified"),
-        in_init(live, "confirmation-notice", &[HASH]),
+        in_init(live, "confirmation-notice", &[FREEZE]),
     ]
 }
 
@@ -464,7 +468,7 @@ async fn cooldown_cleanup(live: &LocalCloud) -> Vec<Probe<'_>> {
             &events[0],
         ),
         run(&[BATCH, DELETE], "failed in part", &events[1]),
-        in_init(live, "cooldown-cleanup", &[SECRET]),
+        in_init(live, "cooldown-cleanup", &[QUERY_SECRET]),
     ]
 }
 
@@ -511,6 +515,6 @@ async fn sandbox_bank(live: &LocalCloud) -> Vec<Probe<'_>> {
         ("refused", "done"),
         ("sandbox-bank", statement, false),
     ));
-    probes.push(in_init(live, "sandbox-bank", &[SECRET]));
+    probes.push(in_init(live, "sandbox-bank", &[SECRET, QUERY_SECRET]));
     probes
 }

@@ -66,7 +66,10 @@ impl<'l> Role<'l> {
                 format!(":table/{}", resource("SandboxBankTable")),
                 "bank's table",
             ),
-            (resource("HmacKey"), "hash key"),
+            (resource("LookUpKey1"), "look-up key"),
+            (resource("CardAndIdKey1"), "card-and-id key"),
+            (resource("CodesKey1"), "codes key"),
+            (resource("FreezeKey1"), "freeze key"),
             (resource("CardKey"), "card key"),
             (resource("IdentityKey"), "identity key"),
             (resource("HistoryKey"), "history key"),
@@ -135,7 +138,11 @@ impl<'l> Role<'l> {
 
     fn short<'a>(&'a self, arn: &'a str) -> &'a str {
         if arn.contains(":secret:") {
-            return "bank's secret";
+            return if arn.contains("Query") {
+                "bank's query secret"
+            } else {
+                "bank's secret"
+            };
         }
         if arn.contains(":sqs:") {
             return if arn.contains("Notice") {

@@ -20,7 +20,7 @@ const MAY: [(&str, &[&str]); 12] = [
             "table BatchGetItem",
             "table PutItem",
             "table UpdateItem",
-            "hash GenerateMac",
+            "look-up GenerateMac",
         ],
     ),
     (
@@ -31,7 +31,7 @@ const MAY: [(&str, &[&str]); 12] = [
             "table GetItem",
             "table PutItem",
             "table UpdateItem",
-            "hash GenerateMac",
+            "look-up GenerateMac",
         ],
     ),
     (
@@ -43,7 +43,8 @@ const MAY: [(&str, &[&str]); 12] = [
             "table BatchGetItem",
             "table PutItem",
             "table UpdateItem",
-            "hash GenerateMac",
+            "look-up GenerateMac",
+            "card-and-id GenerateMac",
             "card GenerateDataKey",
         ],
     ),
@@ -58,7 +59,9 @@ const MAY: [(&str, &[&str]); 12] = [
             "table UpdateItem",
             "table DeleteItem",
             "table ConditionCheckItem",
-            "hash GenerateMac",
+            "look-up GenerateMac",
+            "card-and-id GenerateMac",
+            "codes GenerateMac",
             "card Decrypt",
             "identity Decrypt",
             "bank's secret",
@@ -73,7 +76,7 @@ const MAY: [(&str, &[&str]); 12] = [
             "table GetItem",
             "table PutItem",
             "table UpdateItem",
-            "hash GenerateMac",
+            "look-up GenerateMac",
             "history Decrypt",
         ],
     ),
@@ -85,7 +88,7 @@ const MAY: [(&str, &[&str]); 12] = [
             "table GetItem",
             "table PutItem",
             "table UpdateItem",
-            "hash GenerateMac",
+            "look-up GenerateMac",
             "history Decrypt",
         ],
     ),
@@ -98,7 +101,8 @@ const MAY: [(&str, &[&str]); 12] = [
             "table BatchGetItem",
             "table PutItem",
             "table UpdateItem",
-            "hash GenerateMac",
+            "look-up GenerateMac",
+            "freeze GenerateMac",
         ],
     ),
     (
@@ -118,7 +122,7 @@ const MAY: [(&str, &[&str]); 12] = [
             "record GetItem",
             "table Query",
             "table UpdateItem",
-            "hash GenerateMac",
+            "freeze GenerateMac",
             "history Decrypt",
             "SMS",
             "notices' queue",
@@ -135,7 +139,7 @@ const MAY: [(&str, &[&str]); 12] = [
             "table PutItem",
             "table UpdateItem",
             "table DeleteItem",
-            "bank's secret",
+            "bank's query secret",
             "clean-up's queue",
         ],
     ),
@@ -147,6 +151,7 @@ const MAY: [(&str, &[&str]); 12] = [
             "bank PutItem",
             "bank UpdateItem",
             "bank's secret",
+            "bank's query secret",
         ],
     ),
     (
@@ -156,7 +161,7 @@ const MAY: [(&str, &[&str]); 12] = [
 ];
 
 /// Every call that is tried with every role.
-const CALLS: [&str; 55] = [
+const CALLS: [&str; 59] = [
     "table Query",
     "index Query",
     "table GetItem",
@@ -183,8 +188,11 @@ const CALLS: [&str; 55] = [
     "bank UpdateItem",
     "bank DeleteItem",
     "bank Scan",
-    "hash GenerateMac",
-    "hash VerifyMac",
+    "look-up GenerateMac",
+    "card-and-id GenerateMac",
+    "codes GenerateMac",
+    "freeze GenerateMac",
+    "look-up VerifyMac",
     "card GenerateDataKey",
     "card Encrypt",
     "card Decrypt",
@@ -198,6 +206,7 @@ const CALLS: [&str; 55] = [
     "any key Decrypt",
     "keys' grants",
     "bank's secret",
+    "bank's query secret",
     "change the secret",
     "SMS",
     "a topic",
@@ -224,6 +233,7 @@ struct Targets {
     bank: String,
     keys: BTreeMap<&'static str, String>,
     secret: String,
+    query_secret: String,
     topic: String,
     log: String,
     queues: [String; 2],
@@ -279,7 +289,10 @@ impl Targets {
     async fn of(live: &LocalCloud) -> Self {
         let resource = |name: &str| live.system.resource(name).unwrap().to_owned();
         let keys: BTreeMap<&'static str, String> = [
-            ("hash", "HmacKey"),
+            ("look-up", "LookUpKey1"),
+            ("card-and-id", "CardAndIdKey1"),
+            ("codes", "CodesKey1"),
+            ("freeze", "FreezeKey1"),
             ("card", "CardKey"),
             ("identity", "IdentityKey"),
             ("history", "HistoryKey"),
@@ -308,6 +321,7 @@ impl Targets {
             bank: resource("SandboxBankTable"),
             keys,
             secret: resource("BankSecret"),
+            query_secret: resource("BankQuerySecret"),
             topic,
             log: resource("AccessLogs"),
             queues: [resource("NoticeFailures"), resource("CleanupFailures")],
@@ -334,6 +348,14 @@ impl Targets {
                 let body = json!({"KeyId": self.keys["card"], "GranteePrincipal": "*", "Operations": ["Decrypt"]});
                 caller.json(&KMS, "CreateGrant", &body).await.map(drop)
             }
+            "bank's query secret" => caller
+                .json(
+                    &SECRETS,
+                    "GetSecretValue",
+                    &json!({"SecretId": self.query_secret}),
+                )
+                .await
+                .map(drop),
             "bank's secret" => caller
                 .json(
                     &SECRETS,

@@ -5,8 +5,8 @@
 
 use crate::rows::{Row, Rows};
 use application::ports::{
-    CardQuestion, CheckCard, DataKey, KeyService, PortError, Pushed, QueryCheck, QueryOutcome,
-    QueryTransfer, SendPush, SendSms, SendTransfer, SmsAnswer, Transfer,
+    CardQuestion, CheckCard, DataKey, HashKey, HashKeyVersions, KeyService, PortError, Pushed,
+    QueryCheck, QueryOutcome, QueryTransfer, SendPush, SendSms, SendTransfer, SmsAnswer, Transfer,
 };
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, ReturnValue, TransactWriteItem};
 use domain::decide::BankAnswer;
@@ -356,8 +356,12 @@ impl ModelKeys {
 }
 
 impl KeyService for ModelKeys {
-    async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError> {
-        self.memory.hash_key(purpose).await
+    fn hash_key_versions(&self, key: HashKey) -> Option<HashKeyVersions> {
+        self.memory.hash_key_versions(key)
+    }
+
+    async fn hash_secret(&self, key: HashKey, version: u32) -> Result<Secret<Vec<u8>>, PortError> {
+        self.memory.hash_secret(key, version).await
     }
 
     async fn new_data_key(

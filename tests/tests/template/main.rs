@@ -77,6 +77,7 @@ fn granted_elsewhere(function: &str) -> BTreeSet<String> {
     // A phone number has no ARN.
     const PHONES: &str = "sns:Publish not arn:${AWS::Partition}:sns:*:*:*";
     const SECRET: &str = "secretsmanager:GetSecretValue BankSecret.Id";
+    const QUERY_SECRET: &str = "secretsmanager:GetSecretValue BankQuerySecret.Id";
     let mut granted: Vec<String> = Vec::new();
     let mut and = |lines: &[&str]| granted.extend(lines.iter().map(|line| (*line).to_owned()));
     match function {
@@ -84,7 +85,7 @@ fn granted_elsewhere(function: &str) -> BTreeSet<String> {
         "verification" => and(&[SECRET, PHONES]),
         // Shown to be needed as well. Lambda stores permanently failed events with the function's role; the local cloud does it
         // without the role.
-        "cooldown-cleanup" => and(&[SECRET, "sqs:SendMessage CleanupFailures.Arn"]),
+        "cooldown-cleanup" => and(&[QUERY_SECRET, "sqs:SendMessage CleanupFailures.Arn"]),
         "confirmation-notice" => {
             and(&[PHONES, "sqs:SendMessage NoticeFailures.Arn"]);
             // AWS requires these four actions of a role whose function reads a stream; the local cloud reads the stream without

@@ -1,6 +1,8 @@
 //! The purposes of keyed hashes.
 
-/// The purpose of a keyed hash. Two purposes never share a key.
+use crate::ports::HashKey;
+
+/// The purpose of a keyed hash. Two purposes never share a derived key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HashPurpose {
     /// Account names at login.
@@ -17,8 +19,14 @@ pub enum HashPurpose {
     IdNumber,
     /// OTPs.
     Code,
-    /// Idempotency keys and bodies.
+    /// Idempotency keys.
     Idempotency,
+    /// Request bodies without secrets.
+    Body,
+    /// Request bodies that may contain a card number.
+    BodyWithCard,
+    /// Request bodies that may contain an OTP or an ID number.
+    BodyWithCode,
     /// Reading tokens of the agreement.
     Reading,
     /// Freeze codes.
@@ -31,7 +39,7 @@ pub enum HashPurpose {
 
 impl HashPurpose {
     /// All purposes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Account,
         Self::Device,
         Self::Source,
@@ -40,26 +48,51 @@ impl HashPurpose {
         Self::IdNumber,
         Self::Code,
         Self::Idempotency,
+        Self::Body,
+        Self::BodyWithCard,
+        Self::BodyWithCode,
         Self::Reading,
         Self::Freeze,
         Self::Deposit,
         Self::Push,
     ];
 
-    pub(super) const fn name(self) -> &'static str {
+    /// The key that protects the purpose. Who holds the key can test guesses, so a guessable value is never under a key
+    /// that other functions need.
+    #[must_use]
+    pub const fn key(self) -> HashKey {
         match self {
-            Self::Account => "account/v1",
-            Self::Device => "device/v1",
-            Self::Source => "source/v1",
-            Self::Phone => "phone/v1",
-            Self::Card => "card/v1",
-            Self::IdNumber => "id-number/v1",
-            Self::Code => "code/v1",
-            Self::Idempotency => "idempotency/v1",
-            Self::Reading => "reading/v1",
-            Self::Freeze => "freeze/v1",
-            Self::Deposit => "deposit/v1",
-            Self::Push => "push/v1",
+            Self::Account
+            | Self::Device
+            | Self::Source
+            | Self::Idempotency
+            | Self::Body
+            | Self::Reading
+            | Self::Push => HashKey::LookUp,
+            Self::Card | Self::IdNumber | Self::BodyWithCard => HashKey::CardAndId,
+            Self::Code | Self::Phone | Self::Deposit | Self::BodyWithCode => HashKey::Codes,
+            Self::Freeze => HashKey::Freeze,
+        }
+    }
+
+    /// The HKDF label, which separates the purposes of a key.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Device => "device",
+            Self::Source => "source",
+            Self::Phone => "phone",
+            Self::Card => "card",
+            Self::IdNumber => "id-number",
+            Self::Code => "code",
+            Self::Idempotency => "idempotency",
+            Self::Body => "body",
+            Self::BodyWithCard => "body-with-card",
+            Self::BodyWithCode => "body-with-code",
+            Self::Reading => "reading",
+            Self::Freeze => "freeze",
+            Self::Deposit => "deposit",
+            Self::Push => "push",
         }
     }
 }
