@@ -146,7 +146,7 @@ pub enum CardCheck {
         number: u16,
         /// The time under which the call counts for its day; `None` once an answer was lost.
         counted_at: Option<Timestamp>,
-        /// When the bank was first called.
+        /// When the bank was first called, or last said that it had not decided.
         since: Timestamp,
         /// When the bank was last called.
         asked_at: Timestamp,
@@ -157,7 +157,7 @@ pub enum CardCheck {
     Matched {
         /// The number of the bank reference.
         number: u16,
-        /// When the bank answered.
+        /// When the bank was asked. Its answer may have been heard later.
         matched_at: Timestamp,
         /// The OTP to the reserved phone; `None` when its SMS could not be sent.
         code: Option<SentOtp>,

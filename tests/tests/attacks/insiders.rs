@@ -385,7 +385,7 @@ async fn body_guessed_from_its_stored_fingerprint() {
     let id = merchant(NAME).merchant_id();
     let body = app.request_body(GOOD_CARD);
     let created = app.keyed("a", "/v1/rebinds", body.clone()).await.ok(201);
-    let rebind = tests::merchant::rebind_path(&created.body);
+    let rebind = tests::merchant::rebind_path(&created);
     let document = app.document();
     let identity = format!("{rebind}/identity");
     app.keyed("b", &identity, document.clone()).await.ok(200);
@@ -400,7 +400,7 @@ async fn body_guessed_from_its_stored_fingerprint() {
         );
     }
     // A body without a secret is under the look-up key.
-    let settings = app.get("/v1/settlement").await.ok(200).body;
+    let settings = app.get("/v1/settlement").await.ok(200);
     let path = "/v1/settlement";
     app.call_keyed("d", "PUT", path, settings.clone())
         .await

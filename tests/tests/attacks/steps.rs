@@ -1,6 +1,8 @@
 //! Step order and ownership: steps that are skipped, left half done, of another merchant, or repeated.
 
 use crate::{Item, NAME, OTHER, POLICY, active_card, doors, kept_of};
+use domain::decide::BankAnswer;
+use domain::policy::HOUR_S;
 use serde_json::{Value, json};
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, wrong_otp};
@@ -136,6 +138,33 @@ async fn stale_proofs_reused() {
             .is(403, "STEP_UP_REQUIRED");
     }
     app.get(&rebind).await.is(200, "card_pending");
+}
+
+#[tokio::test]
+async fn stale_answer_recalled_hours_later() {
+    let (world, app, rebind) = scenario::card_pending(NAME).await;
+    // The answer is lost. The bank has decided, and its decision waits under the reference.
+    world.bank.script([None]);
+    app.check_card(&rebind).await.is(502, "UPSTREAM_UNKNOWN");
+    let serial = world.bank.serials().pop().unwrap();
+    world.bank.decide(&serial, BankAnswer::Match);
+    world.pass_s(5 * HOUR_S);
+    let app = world.log_in(NAME).await;
+    app.post(&format!("{rebind}/identity/code"), json!({}))
+        .await
+        .ok(200);
+    app.confirm_identity(&rebind).await;
+    // The recalled answer is five hours old: no code is sent for it.
+    let recalled = app.check_card(&rebind).await;
+    recalled.ok(200);
+    assert!(world.sms.to(RESERVED_PHONE).is_empty());
+    let guess = app.try_card_code(&rebind, "123456").await;
+    assert_ne!(guess.status, 200, "{:?}", guess.body);
+    assert_eq!(world.bank.serials().last(), Some(&serial));
+    // The bank is asked again, under another reference.
+    app.check_card(&rebind).await.ok(200);
+    assert_ne!(world.bank.serials().last(), Some(&serial));
+    app.confirm_card(&rebind).await.ok(200);
 }
 
 /// Status and body of a reply, without the headers of its request.

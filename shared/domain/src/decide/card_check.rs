@@ -190,6 +190,7 @@ impl Context<'_> {
         let CardCheck::Asking {
             number,
             counted_at,
+            since,
             bound_elsewhere,
             ..
         } = check
@@ -216,7 +217,7 @@ impl Context<'_> {
                     retry_after_s: wait_s,
                     ..Rejection::new(code).not_counted()
                 };
-                self.ask_again(rebind, check, refusal)
+                self.ask_again(rebind, check, reply.answer.is_some(), refusal)
             }
             Meaning::Refused(code) => {
                 let refusal = Rejection {
@@ -228,11 +229,14 @@ impl Context<'_> {
             }
             Meaning::Deposited { arrived } => self.deposited(answered(), rebind, *number, arrived),
             Meaning::Matched => {
+                // The bank may have decided when it was first asked, however late its answer was heard.
                 let matched = CardCheck::Matched {
                     number: *number,
-                    matched_at: self.now,
+                    matched_at: *since,
                     code: None,
                 };
+                // A stale answer has to be asked for again, so no code is sent.
+                let fresh = fresh.filter(|_| self.is_fresh(*since));
                 let event = Event::CardCheckAnswered(event::CardCheckAnswered {
                     rebind_id: rebind.rebind_id.clone(),
                     purpose: OtpPurpose::Card,
@@ -245,18 +249,28 @@ impl Context<'_> {
     }
 
     /// Records that the answer is still unknown. Background polls run again on their own, so only a merchant's request gets a
-    /// refusal and a refund.
-    fn ask_again(&self, rebind: &Rebind, check: &CardCheck, refusal: Rejection) -> Transition {
+    /// refusal and a refund. `answered`: the bank has said that it decided nothing, so its decision is younger than that.
+    fn ask_again(
+        &self,
+        rebind: &Rebind,
+        check: &CardCheck,
+        answered: bool,
+        refusal: Rejection,
+    ) -> Transition {
         let is_merchant_request = self.by.is_some();
         let mut asking = check.clone();
         let mut state = self.changed_state();
         if let CardCheck::Asking {
             asked_at,
             counted_at,
+            since,
             ..
         } = &mut asking
         {
             *asked_at = self.now;
+            if is_merchant_request && answered {
+                *since = self.now;
+            }
             if is_merchant_request && let Some(at) = counted_at.take() {
                 refund_bank_call(&mut state, at);
             }

@@ -75,7 +75,7 @@ fn match_sends_code_to_reserved_phone() {
     let answered = world.done(bank(Some(BankAnswer::DEBIT_MATCH)));
     assert!(matches!(
         check(&world),
-        CardCheck::Matched { number: 1, matched_at, code: Some(_) } if *matched_at == t(3)
+        CardCheck::Matched { number: 1, matched_at, code: Some(_) } if *matched_at == t(0)
     ));
     let send = answered.otp_delivery.unwrap();
     assert_eq!((send.phone.e164(), send.purpose), (RESERVED_PHONE, Card));
@@ -237,6 +237,38 @@ fn lost_answer_is_retried_with_its_reference() {
         .map(|call| call.at)
         .collect();
     assert_eq!(counted, [t(120)]);
+}
+
+#[test]
+fn recalled_match_ages_from_its_question() {
+    let half_an_hour_s = 30 * MINUTE_S;
+    let recalled = |at_s: i64| {
+        let mut world = lost_answer(World::new().asking()).at(at_s);
+        let answered = world.done(bank(Some(BankAnswer::Match)));
+        assert!(matches!(
+            check(&world),
+            CardCheck::Matched { matched_at, .. } if *matched_at == t(0)
+        ));
+        (world, answered.otp_delivery.is_some())
+    };
+    assert!(recalled(half_an_hour_s).1);
+    // Too old to be proof: no code is sent, and the bank is asked anew under another reference.
+    let (mut stale, is_sent) = recalled(half_an_hour_s + 1);
+    assert!(!is_sent);
+    assert_eq!(stale.write(card_check()).outcome, Outcome::Proceed);
+    assert!(matches!(check(&stale), CardCheck::Asking { number: 2, .. }));
+}
+
+#[test]
+fn busy_answer_restarts_the_age_of_the_next() {
+    let mut world = World::new().asking().at(40 * MINUTE_S);
+    world.refused_with_write(bank(Some(BankAnswer::Busy)));
+    let answered = world.done(bank(Some(BankAnswer::Match)));
+    assert!(answered.otp_delivery.is_some());
+    assert!(matches!(
+        check(&world),
+        CardCheck::Matched { matched_at, .. } if *matched_at == t(40 * MINUTE_S)
+    ));
 }
 
 #[test]
