@@ -154,7 +154,13 @@ impl<K: KeyService> Keys<K> {
         let cell = self.secrets.cell(key, versions, version).ok_or_else(|| {
             PortError::Transient("keys", format!("no version {version} of {key:?}"))
         })?;
-        cell.get_or_try_init(|| self.service.hash_secret(key, version))
-            .await
+        match cell.get() {
+            Some(secret) => Ok(secret),
+            // Boxed, because the callers' futures are nested deeply enough.
+            None => {
+                let fetch = cell.get_or_try_init(|| self.service.hash_secret(key, version));
+                Box::pin(fetch).await
+            }
+        }
     }
 }
