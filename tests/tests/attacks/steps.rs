@@ -147,7 +147,7 @@ async fn stale_answer_recalled_hours_later() {
     world.bank.script([None]);
     app.check_card(&rebind).await.is(502, "UPSTREAM_UNKNOWN");
     let serial = world.bank.serials().pop().unwrap();
-    world.bank.decide(&serial, BankAnswer::Match);
+    world.bank.decide(&serial, BankAnswer::DEBIT_MATCH);
     world.pass_s(5 * HOUR_S);
     let app = world.log_in(NAME).await;
     app.post(&format!("{rebind}/identity/code"), json!({}))

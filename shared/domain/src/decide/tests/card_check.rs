@@ -244,7 +244,7 @@ fn recalled_match_ages_from_its_question() {
     let half_an_hour_s = 30 * MINUTE_S;
     let recalled = |at_s: i64| {
         let mut world = lost_answer(World::new().asking()).at(at_s);
-        let answered = world.done(bank(Some(BankAnswer::Match)));
+        let answered = world.done(bank(Some(BankAnswer::DEBIT_MATCH)));
         assert!(matches!(
             check(&world),
             CardCheck::Matched { matched_at, .. } if *matched_at == t(0)
@@ -263,7 +263,7 @@ fn recalled_match_ages_from_its_question() {
 fn busy_answer_restarts_the_age_of_the_next() {
     let mut world = World::new().asking().at(40 * MINUTE_S);
     world.refused_with_write(bank(Some(BankAnswer::Busy)));
-    let answered = world.done(bank(Some(BankAnswer::Match)));
+    let answered = world.done(bank(Some(BankAnswer::DEBIT_MATCH)));
     assert!(answered.otp_delivery.is_some());
     assert!(matches!(
         check(&world),
