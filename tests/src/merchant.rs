@@ -30,6 +30,8 @@ pub struct Profile {
     pub holder_name: String,
     /// The phone on file, `+86…`.
     pub phone: String,
+    /// The kind of the ID document.
+    pub document_type: String,
     /// The ID number.
     pub document_number: String,
     /// `long_term` or a date.
@@ -57,6 +59,7 @@ impl Profile {
             password: text("/password").unwrap(),
             holder_name: holder_name.unwrap(),
             phone: text("/phone_on_file").unwrap(),
+            document_type: text("/id_document/type").unwrap_or_else(|| "resident_id".to_owned()),
             document_number: text("/id_document/number").unwrap(),
             expires_on: text("/id_document/expires_on").unwrap_or_default(),
             reserved_phone,
@@ -151,7 +154,15 @@ impl Profile {
     /// The body that submits the document.
     #[must_use]
     pub fn document(&self) -> Value {
-        json!({"document_number": self.document_number, "document_expires_on": self.expires_on})
+        let mut body = json!({
+            "document_number": self.document_number,
+            "document_expires_on": self.expires_on,
+        });
+        // The default is left out, as an app of an earlier release does.
+        if self.document_type != "resident_id" {
+            body["document_type"] = json!(self.document_type);
+        }
+        body
     }
 
     /// The body that signs the agreement of a reply.

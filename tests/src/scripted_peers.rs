@@ -240,6 +240,7 @@ pub struct SentTransfer {
 pub struct ScriptedBank {
     pub(crate) answers: Arc<Mutex<VecDeque<Option<BankAnswer>>>>,
     pub(crate) serials: Arc<Mutex<Vec<String>>>,
+    pub(crate) names: Arc<Mutex<Vec<String>>>,
     pub(crate) decided: Arc<Mutex<HashMap<String, BankAnswer>>>,
     pub(crate) transfer_answers: Arc<Mutex<VecDeque<Option<TransferAnswer>>>>,
     pub(crate) transfers: Arc<Mutex<Vec<SentTransfer>>>,
@@ -308,6 +309,12 @@ impl ScriptedBank {
         self.serials.lock().unwrap().clone()
     }
 
+    /// The holders' names of all checks.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.names.lock().unwrap().clone()
+    }
+
     /// The transfers received, repetitions included.
     #[must_use]
     pub fn transfers(&self) -> Vec<SentTransfer> {
@@ -346,6 +353,8 @@ impl CheckCard for ScriptedBank {
             return None;
         }
         self.serials.lock().unwrap().push(question.serial.clone());
+        let name = question.holder_name.expose().to_owned();
+        self.names.lock().unwrap().push(name);
         self.pause().await;
         if let Some(known) = self.decided.lock().unwrap().get(&question.serial) {
             return Some(*known).filter(|_| lost.is_none());

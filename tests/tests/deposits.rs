@@ -156,7 +156,7 @@ async fn returned_deposit_rejects_the_rebind() {
     app.check_card(&rebind)
         .await
         .is(422, "MICRO_DEPOSIT_RETURNED")
-        .has("next_actions", json!(["new_rebind"]));
+        .has("next_actions", json!(["new_rebind", "contact_support"]));
     app.get(&rebind)
         .await
         .is(200, "rejected")

@@ -9,8 +9,8 @@ use domain::policy::Policy;
 use serde_json::{Value, json};
 use std::time::Duration;
 use store::outbox::Rearmed;
-use tests::in_process::InProcess;
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant, wrong_otp};
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, Profile, RESERVED_PHONE, SECOND_CARD, merchant, wrong_otp};
 use tests::scenario;
 use tests::table_faults::Fault;
 
@@ -293,6 +293,26 @@ async fn typed_otp_is_folded() {
     app.try_identity_code(&path, &typed)
         .await
         .is(200, "agreement_pending");
+}
+
+#[tokio::test]
+async fn bank_gets_the_name_as_the_record_spells_it() {
+    let world = InProcess::start().await;
+    let spelled = "J. O’Brien·测\u{E863}";
+    let card = tests::merchant::luhn("622202000007100001");
+    let changes = json!({"legal_name": spelled});
+    let (mut profile, seed) = Profile::new("names", 81, &card, &changes);
+    world
+        .store()
+        .seed(&world.keys(), &seed, world.now())
+        .await
+        .unwrap();
+    profile.set_clock(world.now());
+    profile.holder_name = "j．o'brien • 测䶮".to_owned();
+    let app = App::log_in(world.clone(), &profile, "device-1").await;
+    let path = app.to_card_pending(GOOD_CARD).await;
+    app.check_card(&path).await.with_status(200);
+    assert_eq!(world.bank.names(), [spelled]);
 }
 
 #[tokio::test]

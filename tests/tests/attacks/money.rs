@@ -11,7 +11,7 @@ use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tests::in_process::{App, InProcess};
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
+use tests::merchant::{self, GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
 use verification::Verification;
 
 /// Freezes with the code from the notification to the phone on file.
@@ -372,4 +372,42 @@ async fn freeze_between_payment_and_report() {
         let reported = core(&world, &format!("payout_{status}"), "pay_1").await;
         assert_eq!(reported.unwrap()["status"], status);
     }
+}
+
+/// The thief's passport has the number of the victim's travel permit.
+#[tokio::test]
+async fn card_of_another_kind_of_document_with_same_number() {
+    let world = InProcess::start().await;
+    let mut people = Vec::new();
+    for (number, kind) in [(71, "taiwan_travel_permit"), (72, "passport")] {
+        let document = json!({"type": kind, "number": "12345678", "expires_on": "long_term"});
+        let card = merchant::luhn(&format!("62220200000071{number:04}"));
+        let changes = json!({"id_document": document});
+        let (profile, seed) = merchant::Profile::new("kinds", number, &card, &changes);
+        profile.set_clock(world.now());
+        world
+            .store()
+            .seed(&world.keys(), &seed, world.now())
+            .await
+            .unwrap();
+        people.push(App::log_in(Arc::clone(&world), &profile, "device-1").await);
+    }
+    let [victim, thief] = people.as_slice() else {
+        panic!("two people")
+    };
+    victim.activate(GOOD_CARD).await;
+    // The thief's own document is no proof for the victim's, and the victim's card stays the victim's.
+    let rebind = thief.request(GOOD_CARD).await;
+    let mut document = thief.document();
+    document["document_type"] = json!("taiwan_travel_permit");
+    thief
+        .post(&format!("{rebind}/identity"), document)
+        .await
+        .is(422, "ID_MISMATCH");
+    thief.identify(&rebind).await;
+    thief.sign(&rebind).await;
+    thief
+        .check_card(&rebind)
+        .await
+        .is(409, "CARD_BOUND_ELSEWHERE");
 }

@@ -60,10 +60,21 @@ pub async fn expired_document_blocks_rebind(live: &LocalCloud) {
         (notices.as_array().unwrap().len(), &notices[0]["code"]),
         (1, &json!("ID_EXPIRED"))
     );
-    let path = app.request(&live.card()).await;
-    app.post(&format!("{path}/identity"), app.document())
+    let cards = app.get("/v1/cards").await.ok(200);
+    assert_eq!(
+        (&cards["can_rebind"], &cards["blocked_by"]),
+        (&json!(false), &json!("ID_EXPIRED"))
+    );
+    let body = app.request_body(&live.card());
+    let problem = app
+        .post("/v1/rebinds", body)
         .await
         .refused(ErrorCode::IdExpired);
+    assert_eq!(
+        (&problem["next_actions"], &problem["counts_toward_limit"]),
+        (&json!(["contact_support"]), &json!(false))
+    );
+    assert_eq!(app.get("/v1/rebinds").await.ok(200)["items"], json!([]));
     assert_eq!(
         app.get("/v1/payouts").await.ok(200)["items"],
         json!([]),

@@ -18,7 +18,10 @@ async fn the_card_is_refused(live: &LocalCloud, card: &str, code: ErrorCode) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(card).await;
     let problem = app.check_card(&path).await.refused(code);
-    assert_eq!(problem["next_actions"], json!(["new_rebind"]));
+    assert_eq!(
+        problem["next_actions"],
+        json!(["new_rebind", "contact_support"])
+    );
     assert_eq!(problem["counts_toward_limit"], true);
     assert_eq!(
         problem.get("errors"),
@@ -32,7 +35,7 @@ async fn the_card_is_refused(live: &LocalCloud, card: &str, code: ErrorCode) {
     );
     assert_eq!(
         (&ended["next_actions"], &ended["challenge"]),
-        (&json!(["new_rebind"]), &Value::Null)
+        (&json!(["new_rebind", "contact_support"]), &Value::Null)
     );
     app.check_card(&path)
         .await
@@ -460,7 +463,10 @@ pub async fn foreign_card_is_refused_after_match(live: &LocalCloud) {
         .confirm_card(&theirs)
         .await
         .refused(ErrorCode::CardBoundElsewhere);
-    assert_eq!(problem["next_actions"], json!(["new_rebind"]));
+    assert_eq!(
+        problem["next_actions"],
+        json!(["new_rebind", "contact_support"])
+    );
     let ended = two.get(&theirs).await.ok(200);
     assert_eq!(
         (&ended["state"], &ended["ended_reason"]),

@@ -37,13 +37,14 @@ pub const SIDE_BY_SIDE: &[Case] = cases! {
         session_expires_after_15_min_idle, session_expires_after_12_h, new_rebind_needs_fresh_login,
         malformed_clock_is_refused;
     requests: all_bad_fields_are_reported_at_once, unsuitable_cards_are_refused, card_of_unlisted_bank_is_accepted,
+        confirmed_number_needs_no_check_digit,
         company_is_sent_to_support, quiet_period_blocks_for_a_day, cooldown_blocks_until_its_end,
         one_open_rebind_until_overdue, concurrent_requests_make_one_rebind, daily_rebind_and_document_limits_apply,
         cancel_works_only_before_activation, pages_are_newest_first, foreign_rebind_is_not_found;
     identity: malformed_document_uses_no_attempt, expired_document_is_revealed_on_match, repeat_returns_same_challenge,
         concurrent_documents_send_one_otp, expired_or_replaced_otp_fails, fifth_wrong_otp_rejects,
         parallel_guesses_are_capped_at_five, right_otp_wins_among_wrong, reserved_attempts_conflict_for_10_s,
-        otps_per_phone_are_limited;
+        otps_per_phone_are_limited, travel_permit_and_rare_name_bind_cards;
     agreement: agreement_is_signable_in_both_languages, early_signature_reports_wait,
         rejects_stale_version_text_or_token, rejects_wrong_name_or_consents, signature_evidence_is_sealed;
     card_check: credit_card_by_the_bank_rejects, debit_card_by_the_bank_activates,

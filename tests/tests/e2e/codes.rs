@@ -109,7 +109,7 @@ const CASES: [(ErrorCode, &str); 57] = [
     ),
     (
         ErrorCode::IdExpired,
-        "identity::expired_document_is_revealed_on_match",
+        "banners::expired_document_blocks_rebind",
     ),
     (ErrorCode::OtpWrong, "identity::fifth_wrong_otp_rejects"),
     (

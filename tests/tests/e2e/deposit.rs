@@ -196,7 +196,7 @@ pub async fn third_wrong_deposit_code_rejects(live: &LocalCloud) {
         .refused(ErrorCode::MicroDepositWrong);
     assert_eq!(
         (&problem["attempts_left"], &problem["next_actions"]),
-        (&json!(0), &json!(["new_rebind"]))
+        (&json!(0), &json!(["new_rebind", "contact_support"]))
     );
     let ended = app.get(&path).await.ok(200);
     assert_eq!(
@@ -300,7 +300,10 @@ async fn comes_back(app: &App<'_>, card: &str) {
     let check = format!("{path}/card-check");
     let reply = app.keyed("once", &check, ()).await;
     let problem = reply.refused(ErrorCode::MicroDepositReturned);
-    assert_eq!(problem["next_actions"], json!(["new_rebind"]));
+    assert_eq!(
+        problem["next_actions"],
+        json!(["new_rebind", "contact_support"])
+    );
     let again = app.keyed("once", &check, ()).await;
     assert!(again.is_replayed());
     let ended = app.get(&path).await.ok(200);
@@ -338,7 +341,10 @@ pub async fn late_return_rejects_at_confirm(live: &LocalCloud) {
     let problem = confirm(&app, &path, &wrong(&code))
         .await
         .refused(ErrorCode::MicroDepositReturned);
-    assert_eq!(problem["next_actions"], json!(["new_rebind"]));
+    assert_eq!(
+        problem["next_actions"],
+        json!(["new_rebind", "contact_support"])
+    );
     let ended = app.get(&path).await.ok(200);
     assert_eq!(ended["ended_reason"], "MICRO_DEPOSIT_RETURNED");
 }
@@ -416,7 +422,10 @@ pub async fn foreign_card_is_refused_after_proof(live: &LocalCloud) {
     let problem = confirm(&app, &path, &code)
         .await
         .refused(ErrorCode::CardBoundElsewhere);
-    assert_eq!(problem["next_actions"], json!(["new_rebind"]));
+    assert_eq!(
+        problem["next_actions"],
+        json!(["new_rebind", "contact_support"])
+    );
     let ended = app.get(&path).await.ok(200);
     assert_eq!(
         (&ended["state"], &ended["ended_reason"]),

@@ -91,8 +91,12 @@ pub async fn expired_document_is_revealed_on_match(live: &LocalCloud) {
     let merchant = live
         .merchant_with(json!({"id_document": id_document}))
         .await;
+    let last_day = domain::time::Timestamp::parse_rfc3339("2025-12-31T23:50:00+08:00").unwrap();
+    merchant.set_clock(last_day);
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
+    merchant.pass_s(HOUR_S);
+    let app = live.app(&merchant).await;
     let wrong_number = shows(
         &app,
         &path,
@@ -113,9 +117,32 @@ pub async fn expired_document_is_revealed_on_match(live: &LocalCloud) {
     assert_eq!(problem["next_actions"], json!(["contact_support"]));
     assert_eq!(live.codes_sent(&merchant.phone).await, 0);
     // A document is valid through its last day.
-    let last_day = domain::time::Timestamp::parse_rfc3339("2025-12-31T23:59:00+08:00").unwrap();
-    merchant.set_clock(last_day);
+    merchant.set_clock(last_day.plus_s(9 * MINUTE_S));
     shows(&app, &path, json!({})).await.ok(200);
+}
+
+/// A travel permit is compared with its kind, and a rare character with its private code point.
+pub async fn travel_permit_and_rare_name_bind_cards(live: &LocalCloud) {
+    let merchant = live.sandbox_merchant("mer_travel_permit");
+    let app = live.app(&merchant).await;
+    let path = app.request(&live.card()).await;
+    let unknown = shows(&app, &path, json!({"document_type": "library_card"})).await;
+    let problem = unknown.refused(ErrorCode::RequestMalformed);
+    assert_eq!(problem["errors"][0]["field"], "document_type");
+    let as_passport = shows(&app, &path, json!({"document_type": "passport"})).await;
+    as_passport.refused(ErrorCode::IdMismatch);
+    let lower = merchant.document_number.to_lowercase();
+    shows(&app, &path, json!({"document_number": lower}))
+        .await
+        .ok(200);
+    app.confirm_identity(&path).await;
+    app.sign(&path).await;
+    assert_eq!(app.finish(&path).await.ok(200)["state"], "activated");
+
+    let mut merchant = live.sandbox_merchant("mer_rare_name");
+    merchant.holder_name = "测\u{E863}".to_owned();
+    let app = live.app(&merchant).await;
+    app.activate(&live.card()).await;
 }
 
 /// While the OTP is valid, a repetition returns the same challenge and sends nothing. After that it sends a new OTP.
@@ -234,7 +261,7 @@ pub async fn fifth_wrong_otp_rejects(live: &LocalCloud) {
     let problem = guess(wrong_otp(&code)).await.refused(ErrorCode::OtpTooMany);
     assert_eq!(
         (&problem["attempts_left"], &problem["next_actions"]),
-        (&json!(0), &json!(["new_rebind"]))
+        (&json!(0), &json!(["new_rebind", "contact_support"]))
     );
     let ended = app.get(&path).await.ok(200);
     assert_eq!(

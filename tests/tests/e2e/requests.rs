@@ -77,7 +77,7 @@ pub async fn all_bad_fields_are_reported_at_once(live: &LocalCloud) {
     for (field, value, code) in [
         (
             "card_number",
-            "6222-0200-0000-8000-010",
+            "6222.0200.0000.8000.010",
             ErrorCode::CardFormat,
         ),
         ("card_number", luhn.as_str(), ErrorCode::CardLuhn),
@@ -107,6 +107,21 @@ pub async fn unsuitable_cards_are_refused(live: &LocalCloud) {
             .refused(code);
         assert_eq!(bad_fields(&problem), [("card_number", code.as_str())]);
     }
+}
+
+/// A number whose check digit is wrong is a question. Once it is confirmed, the bank decides.
+pub async fn confirmed_number_needs_no_check_digit(live: &LocalCloud) {
+    let (_, app) = live.logged_in().await;
+    let card = "6217000000009008884";
+    let problem = asks_with(&app, json!({"card_number": card}))
+        .await
+        .refused(ErrorCode::CardLuhn);
+    assert_eq!(problem["next_actions"], json!(["confirm_card_number"]));
+    let path = app
+        .activate_with(card, json!({"number_confirmed": true}))
+        .await;
+    let rebind = app.get(&path).await.ok(200);
+    assert_eq!(rebind["new_card"]["last4"], "8884");
 }
 
 /// A prefix that is in no table is accepted: the bank decides.
@@ -286,7 +301,7 @@ pub async fn daily_rebind_and_document_limits_apply(live: &LocalCloud) {
                 .await
                 .refused(ErrorCode::IdMismatch);
             left.push(problem["attempts_left"].as_u64().unwrap());
-            if problem["next_actions"] == json!(["new_rebind"]) {
+            if problem["next_actions"] == json!(["new_rebind", "contact_support"]) {
                 break;
             }
             if left.len() >= policy.id_mismatches_per_day {

@@ -139,7 +139,7 @@ pub async fn returned_transfer_reverts_and_notifies(live: &LocalCloud) {
         (
             &json!("reverted"),
             &json!("TEST_TXN_FAILED"),
-            &json!(["new_rebind"])
+            &json!(["new_rebind", "contact_support"])
         )
     );
     assert_eq!(
