@@ -181,6 +181,13 @@ fn merchants() -> Vec<Record> {
                 ..profile_of_trader()
             },
         ),
+        of_profile(
+            "profile_with_travel_permit",
+            Profile {
+                document_type: DocumentType::HkMacaoTravelPermit,
+                ..profile_of_trader()
+            },
+        ),
     ]
 }
 
