@@ -5,6 +5,7 @@
 
 mod activation;
 mod agreement;
+mod bank_answer;
 mod cancel;
 mod card_check;
 mod cards;
@@ -44,7 +45,7 @@ use super::transfer::TransferAnswer;
 use super::transition::{FingerprintRule, NewPushTarget, Transition};
 
 pub use agreement::SignedAgreement;
-pub use card_check::{BankAnswer, BankReply};
+pub use bank_answer::{BankAnswer, BankReply};
 pub use challenge::{attempts_left, attempts_max, deposit_of, otp_of, pending_otp};
 pub use create::{CardFacts, Create};
 pub use identity::Document;
