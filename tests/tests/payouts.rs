@@ -374,7 +374,7 @@ async fn held(app: &App, count: usize) {
 async fn parallel_cleanups_assign_once() {
     let (world, app) = InProcess::with("plain_1").await;
     held(&app, 12).await;
-    world.pass_s(POLICY.hold_s - 1);
+    world.pass_s(POLICY.hold_lost_s - 1);
     assert_eq!(
         world.clean_up().await.payouts_assigned,
         0,
@@ -414,7 +414,7 @@ async fn parallel_cleanups_assign_once() {
 async fn cleanup_assigns_many_held_payouts_in_time() {
     let (world, app) = InProcess::with("plain_1").await;
     held(&app, 120).await;
-    world.pass_s(POLICY.hold_s);
+    world.pass_s(POLICY.hold_lost_s);
     let summary = world.clean_up().await;
     assert_eq!((summary.payouts_assigned, summary.failed), (120, 0));
     assert_eq!(world.clean_up().await.payouts_assigned, 0);
@@ -430,7 +430,7 @@ async fn cleanup_assigns_many_held_payouts_in_time() {
 async fn short_run_leaves_held_payouts() {
     let (world, app) = InProcess::with("plain_1").await;
     held(&app, 60).await;
-    world.pass_s(POLICY.hold_s);
+    world.pass_s(POLICY.hold_lost_s);
     let event = json!({"time": world.now().to_rfc3339_shanghai()});
     // Slightly more time than the reserve, for sixty payouts.
     let started = std::time::Instant::now();

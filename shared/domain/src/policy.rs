@@ -94,6 +94,8 @@ pub struct Policy {
     pub hold_s: i64,
     /// The hold of a card that was verified by a micro-deposit.
     pub hold_deposit_s: i64,
+    /// The hold after `reason: lost`, during which payouts wait.
+    pub hold_lost_s: i64,
     /// From the completion of a standby card's rebind until the card can be activated.
     pub standby_wait_s: i64,
     /// The maximum age of a standby card's proof when the card is activated.
@@ -206,6 +208,7 @@ impl Policy {
 
         hold_s: DAY_S,
         hold_deposit_s: 3 * DAY_S,
+        hold_lost_s: 3 * DAY_S,
         standby_wait_s: DAY_S,
         standby_proof_s: 90 * DAY_S,
         standby_lock_s: DAY_S,
@@ -267,9 +270,11 @@ const _: () = {
         "a deposit must not shorten its rebind"
     );
     assert!(policy.hold_s <= policy.hold_deposit_s);
+    assert!(policy.hold_s <= policy.hold_lost_s);
     assert!(policy.cooldown_lost_s <= policy.cooldown_s);
     assert!(
-        policy.hold_deposit_s <= policy.cooldown_lost_s,
+        policy.hold_deposit_s <= policy.cooldown_lost_s
+            && policy.hold_lost_s <= policy.cooldown_lost_s,
         "a freeze ends one second rebind, so none may be open during a hold"
     );
     assert!(

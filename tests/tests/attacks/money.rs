@@ -7,6 +7,7 @@ use application::ports::{
 use domain::card::BankCardType;
 use domain::decide::{BankAnswer, Command};
 use domain::error_code::ErrorCode;
+use domain::policy::DAY_S;
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -371,6 +372,58 @@ async fn freeze_between_payment_and_report() {
     for status in ["sent", "returned"] {
         let reported = core(&world, &format!("payout_{status}"), "pay_1").await;
         assert_eq!(reported.unwrap()["status"], status);
+/// A report of a loss makes the hold cost the thief nothing: the payouts of the hold wait and then go to the thief's
+/// card. So the hold lasts three days.
+#[tokio::test]
+async fn old_card_reported_lost_to_collect_payouts() {
+    let (world, app) = InProcess::with(NAME).await;
+    app.activate_with(GOOD_CARD, json!({"reason": "lost"}))
+        .await;
+    assert_eq!(pays_to(&world, "pay_1").await, Value::Null, "held");
+    world.pass_s(3 * DAY_S - 1);
+    world.clean_up().await;
+    let state = world.stored(NAME).await.state;
+    assert_eq!(state.held_payouts, 1, "assigned to the thief's card");
+}
+
+/// A mule opens a card in the merchant's name and has the bank refuse card-not-present checks, so that a deposit's
+/// code, which only the mule reads, replaces the OTP to the reserved phone.
+#[tokio::test]
+async fn deposit_confirmed_without_the_phone() {
+    let (world, app) = InProcess::with(NAME).await;
+    let rebind = app.request(GOOD_CARD).await;
+    app.identify(&rebind).await;
+    app.sign(&rebind).await;
+    world.bank.script([Some(BankAnswer::NotEnabled)]);
+    app.check_card(&rebind).await;
+    let code = world.bank.deposit_code();
+    // The stolen phone is back with its owner when the deposit arrives.
+    world.pass_s(2 * DAY_S);
+    let app = app.again().await;
+    app.try_card_code(&rebind, &code)
+        .await
+        .is(403, "STEP_UP_REQUIRED")
+        .has("next_actions", json!(["identity_code"]));
+    assert_eq!(pays_to(&world, "pay_1").await, "0010");
+}
+
+/// The owner overlooks the announcement of the thief's standby card, which the thief keeps for weeks. Its freeze code
+/// still works after the switch, and the switch announces another one.
+#[tokio::test]
+async fn standby_card_kept_until_its_code_dies() {
+    for is_first in [true, false] {
+        let (world, app) = InProcess::with(NAME).await;
+        let card = app.standby(GOOD_CARD).await;
+        let of_announcement = app.freeze_code().await;
+        world.pass_s(30 * DAY_S);
+        let app = app.again().await;
+        app.switch(&card).await;
+        let of_switch = app.freeze_code().await;
+        assert_ne!(of_switch, of_announcement);
+        world.pass_s(6 * DAY_S);
+        let code = if is_first { of_announcement } else { of_switch };
+        freeze(&world, &app, &code).await;
+        assert_eq!(pays_to(&world, "pay_1").await, Value::Null, "held");
     }
 }
 

@@ -400,7 +400,7 @@ async fn dead_clean_up(story: &Story) {
     story.world.pass_s(POLICY.cooldown_lost_s);
     let app = story.logged_in().await;
     story.skim(app.request(SECOND_CARD)).await;
-    story.world.pass_s(2 * DAY_S);
+    story.world.pass_s(4 * DAY_S);
     let work = Work::CleanUp { thorough: true };
     let outcome = story.step("clean-up, everything", work).await;
     for what in [

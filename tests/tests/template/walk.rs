@@ -273,7 +273,8 @@ impl Walk {
             .await
             .request(self.card("6222020000009001074"))
             .await;
-        self.world.pass_s(POLICY.cooldown_lost_s + DAY_S);
+        self.world
+            .pass_s(POLICY.hold_lost_s + POLICY.retire_after_effective_s);
         let again = self
             .app("young")
             .await

@@ -31,13 +31,18 @@ impl Context<'_> {
         transition
     }
 
-    /// A card that was verified by a deposit has a longer hold.
-    const fn hold_s(&self, rebind: &Rebind) -> i64 {
-        if rebind.has_deposit() {
-            self.policy.hold_deposit_s
-        } else {
-            self.policy.hold_s
-        }
+    /// The hold of a verified card. Each reason for a longer hold counts alone; the longest one applies.
+    fn hold_s(&self, rebind: &Rebind) -> i64 {
+        // The reason of a standby card's rebind has no effect, nor has `lost` without an active card.
+        let replaces_lost = rebind.reason == Reason::Lost
+            && rebind.purpose == Purpose::Activate
+            && self.merchant.state.active.is_some();
+        let holds = [
+            Some(self.policy.hold_s),
+            rebind.has_deposit().then_some(self.policy.hold_deposit_s),
+            replaces_lost.then_some(self.policy.hold_lost_s),
+        ];
+        holds.into_iter().flatten().fold(0, i64::max)
     }
 
     /// Activates the card in one atomic write: the old card becomes retiring, the cooldown starts, and the history and the

@@ -216,7 +216,8 @@ fn lost_card_is_unusable_during_the_hold() {
     let replaced = world.merchant.state.replaced(old).unwrap();
     assert_eq!(replaced.state, Replaced::Lost);
     assert_eq!(world.merchant.state.paying_card(world.now), None);
-    assert_eq!(last.times.effective_at, t(DAY_S));
+    // Payouts wait, so a thief who reports the card lost waits three times as long.
+    assert_eq!(last.times.effective_at, t(3 * DAY_S));
     // Payouts from before the change still go to it.
     let old = world.rebind().old_card.as_ref().unwrap();
     assert_eq!(

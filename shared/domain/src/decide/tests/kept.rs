@@ -76,8 +76,8 @@ fn freeze_code_is_dropped_at_its_end() {
         let codes = second.merchant.state.freeze_codes.into_iter();
         codes.filter_map(|code| code.rebind).collect::<Vec<_>>()
     };
-    assert_eq!(codes(8 * DAY_S - 1), [1, 2]);
-    assert_eq!(codes(8 * DAY_S), [2]);
+    assert_eq!(codes(10 * DAY_S - 1), [1, 2]);
+    assert_eq!(codes(10 * DAY_S), [2]);
 }
 
 #[test]

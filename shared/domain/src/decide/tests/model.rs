@@ -257,6 +257,7 @@ impl Model {
                 0
             }
             stage if deposit_of(stage).is_some() => 3 * DAY_S,
+            _ if rebind.reason == Reason::Lost && self.pointer.is_some() => 3 * DAY_S,
             _ => DAY_S,
         };
         // The reason refers to the active card at the request; a switch happens later and ignores it.

@@ -100,12 +100,15 @@ fn payout_never_changes_its_card() {
 fn payout_is_held_until_effective_at() {
     let mut first = World::new();
     first.merchant.state.active = None;
-    for world in [first.activated(), World::new().bound_by(create_lost("b"))] {
-        let world = world.pay("held").at(DAY_S - 1).pay("too");
+    for (world, hold_s) in [
+        (first.activated(), DAY_S),
+        (World::new().bound_by(create_lost("b")), 3 * DAY_S),
+    ] {
+        let world = world.pay("held").at(hold_s - 1).pay("too");
         assert_eq!(world.paid_to("held"), None);
         assert_eq!(world.merchant.state.held_payouts, 2);
         assert!(world.merchant.holds(&world.payout("held")));
-        assert_eq!(due(&world), Some(t(DAY_S)));
+        assert_eq!(due(&world), Some(t(hold_s)));
         let assign = |world: &World| Command::AssignPayout(world.payout("held"));
         assert_eq!(
             world.refused(assign(&world)).code,
@@ -116,7 +119,7 @@ fn payout_is_held_until_effective_at() {
             assert_eq!(paid.code, ErrorCode::StepOutOfOrder);
         }
 
-        let mut world = world.at(DAY_S);
+        let mut world = world.at(hold_s);
         world.by = None;
         let transition = world.done(assign(&world));
         assert_eq!((world.paid_to("held"), world.unsent(1)), (Some(1), 1));

@@ -400,7 +400,7 @@ pub(super) fn accounts() -> Vec<(&'static str, World)> {
         ("in hold, old card lost", lost().later(60)),
         (
             "old card lost, effective",
-            lost().later(DAY_S).then(Command::Complete).login(),
+            lost().later(3 * DAY_S).then(Command::Complete).login(),
         ),
         ("old card lost, reverted: no card", reverted()),
         ("frozen in hold, old card lost", lost().freeze(1).later(60)),

@@ -51,7 +51,7 @@ fn old_card_is_kept_until_7_days_after_hold() {
     for (world, hold_s) in [
         (World::new().activated(), DAY_S),
         (World::new().bound_by_deposit(create()), 3 * DAY_S),
-        (World::new().bound_by(create_lost("b")), DAY_S),
+        (World::new().bound_by(create_lost("b")), 3 * DAY_S),
     ] {
         let until = hold_s + 7 * DAY_S;
         for at_s in [0, hold_s - 1, hold_s, until - 1] {
