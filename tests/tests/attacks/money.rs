@@ -372,6 +372,9 @@ async fn freeze_between_payment_and_report() {
     for status in ["sent", "returned"] {
         let reported = core(&world, &format!("payout_{status}"), "pay_1").await;
         assert_eq!(reported.unwrap()["status"], status);
+    }
+}
+
 /// A report of a loss makes the hold cost the thief nothing: the payouts of the hold wait and then go to the thief's
 /// card. So the hold lasts three days.
 #[tokio::test]
