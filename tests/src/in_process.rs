@@ -28,7 +28,7 @@ use confirmation_notice::{ConfirmationNotice, StreamEvent};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
 use domain::decide::{BankAnswer, Command};
 use domain::history::ChainedEvent;
-use domain::policy::Policy;
+use domain::policy::{HOUR_S, Policy};
 use domain::push::PushPlatform;
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
@@ -39,7 +39,7 @@ use rebind_request::RebindRequest;
 use serde_json::{Value, json};
 use settlement::Settlement;
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use store::Store;
 use store::client::DynamoDb;
@@ -92,6 +92,8 @@ pub struct InProcess {
     /// The table and key requests of the functions, checked against their roles.
     pub iam: IamRecorder,
     keys: MemoryKeys,
+    /// The clock at the last call; `None` if the stream runs only on request.
+    seen: Mutex<Option<Timestamp>>,
     stage: DeploymentStage,
     login: Login<DynamoDb, MemoryKeys>,
     cards: Cards<DynamoDb, MemoryKeys>,
@@ -157,7 +159,29 @@ impl InProcess {
 
     /// Starts a system in another deployment stage.
     pub async fn staged(stage: &str) -> Arc<Self> {
-        Self::on(&Table::new(table_of), |config| config, stage).await
+        let system = Self::on(&Table::new(table_of), |config| config, stage).await;
+        *system.seen.lock().unwrap() = Some(system.now());
+        system
+    }
+
+    /// Stops the stream: notifications are delivered on request only.
+    pub fn stop_stream(&self) {
+        *self.seen.lock().unwrap() = None;
+    }
+
+    /// Delivers what the stream would have delivered long ago: before a call that comes at least an hour after the last one.
+    async fn catch_up(&self) {
+        let now = self.now();
+        let seen = {
+            let mut seen = self.seen.lock().unwrap();
+            let before = *seen;
+            *seen = before.map(|_| now);
+            before.filter(|at| at.age_s_at(now) >= HOUR_S)
+        };
+        if let Some(wall) = seen {
+            let batch = self.due_notifications().await;
+            Box::pin(self.deliver(batch, wall)).await;
+        }
     }
 
     /// Starts a system on a given table, with further client configuration.
@@ -264,7 +288,7 @@ impl InProcess {
             settlement: Settlement::new(settlement.0, settlement.1),
             freezes: Freezes::new(freezes.0, freezes.1),
             payouts: Payouts::new(store("payouts")),
-            notice: ConfirmationNotice::new(notice.0, notice.1, sms.clone(), push.clone()),
+            notice: ConfirmationNotice::new(notice.0, notice.1, sms.clone(), push.clone(), false),
             cleanup: CooldownCleanup::new(
                 store("cooldown-cleanup"),
                 bank.clone(),
@@ -280,6 +304,7 @@ impl InProcess {
             push,
             bank,
             keys,
+            seen: Mutex::new(None),
             stage,
         }
     }
@@ -352,6 +377,7 @@ impl InProcess {
     pub async fn send(&self, event: Value) -> Reply {
         let http: HttpEvent = serde_json::from_value(event.clone()).unwrap();
         let request = Request::from(http.clone());
+        self.catch_up().await;
         let _ = self.boundary.take();
         let response = match request.route.map(Route::function) {
             Some(Function::Login) => respond(&self.login, &self.stage, http).await,
@@ -375,6 +401,7 @@ impl InProcess {
         if self.stage.is_sandbox() && operation.get("time").is_none() {
             operation["time"] = json!(self.now().to_rfc3339_shanghai());
         }
+        self.catch_up().await;
         let _ = self.boundary.take();
         self.payouts.handle(operation, &self.stage).await
     }
@@ -491,6 +518,7 @@ impl InProcess {
     /// The error that the run reports.
     pub async fn scheduled(&self, event: Value, left: Duration) -> Result<Summary, PortError> {
         let event: ScheduleEvent = serde_json::from_value(event).unwrap();
+        self.catch_up().await;
         self.cleanup
             .run(&event, wall_clock(), Instant::now() + left)
             .await
@@ -526,7 +554,8 @@ impl InProcess {
     /// Delivers one batch of stream records at a wall-clock time.
     pub async fn deliver(&self, batch: Value, wall: Timestamp) -> Value {
         let batch: StreamEvent = serde_json::from_value(batch).unwrap();
-        serde_json::to_value(self.notice.handle(batch, || wall).await).unwrap()
+        let handled = Box::pin(self.notice.handle(batch, || wall));
+        serde_json::to_value(handled.await).unwrap()
     }
 
     /// Every item of both tables. Tests may scan; functions may not.

@@ -486,6 +486,7 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
         .map(|number| StandbyCard {
             bound: bound(number, 0),
             usable_at: now.plus_s(DAY_S),
+            waits: true,
         })
         .to_vec();
     state.replaced = [0xa3, 0xa4]
@@ -508,6 +509,7 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
         .map(|number| PushTarget {
             id: format!("{number}").repeat(36),
             token_tag: "t".repeat(8),
+            registered_at: now,
         })
         .collect();
     state.push_removed_at = Some(now);

@@ -4,11 +4,9 @@
 
 use application::serve::wall_clock;
 use domain::decide::BankAnswer;
-use domain::ids::MerchantId;
 use domain::policy::Policy;
 use serde_json::{Value, json};
 use std::time::Duration;
-use store::outbox::Rearmed;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, Profile, RESERVED_PHONE, SECOND_CARD, merchant, wrong_otp};
 use tests::scenario;
@@ -582,54 +580,6 @@ async fn failing_phone_does_not_block_the_other() {
 }
 
 #[tokio::test]
-async fn notification_to_a_refused_phone_pauses_for_a_day() {
-    let (world, app, _) = scenario::activated("plain_1").await;
-    let phone = app.profile.phone.clone();
-    let before = (
-        world.sms.to(&phone).len(),
-        world.sms.to(RESERVED_PHONE).len(),
-    );
-    let sent = || {
-        let now = (
-            world.sms.to(&phone).len(),
-            world.sms.to(RESERVED_PHONE).len(),
-        );
-        (now.0 - before.0, now.1 - before.1)
-    };
-    let deliver = async || {
-        let batch = world.due_notifications().await;
-        let reply = world.deliver(batch, world.now()).await;
-        assert_eq!(reply, json!({"batchItemFailures": []}));
-    };
-    world.sms.refuse(Some(&phone));
-    deliver().await;
-    assert_eq!(sent(), (0, 1), "only the other phone");
-    world.sms.refuse(None);
-    // No run of the day arms it again.
-    world.pass_s(POLICY.notification_pause_s - 1);
-    assert_eq!(world.clean_up().await.notices_rearmed, 0);
-    world.pass_s(1);
-    assert_eq!(world.clean_up().await.notices_rearmed, 1);
-    deliver().await;
-    assert_eq!(sent(), (1, 1));
-    assert_eq!(world.clean_up().await.notices_rearmed, 0);
-}
-
-#[tokio::test]
-async fn phone_refused_again_is_given_up() {
-    let (world, app, _) = scenario::activated("plain_1").await;
-    world.sms.refuse(Some(&app.profile.phone));
-    for given_up in [0, 1] {
-        let batch = world.due_notifications().await;
-        world.deliver(batch, world.now()).await;
-        world.pass_s(POLICY.notification_pause_s);
-        let summary = world.clean_up().await;
-        let counts = (summary.notices_rearmed, summary.notices_given_up);
-        assert_eq!(counts, (1 - given_up, given_up));
-    }
-}
-
-#[tokio::test]
 async fn code_to_a_refused_phone_is_final() {
     let (world, app, path) = scenario::requested("plain_1").await;
     let identity = format!("{path}/identity");
@@ -647,28 +597,4 @@ async fn code_to_a_refused_phone_is_final() {
         .await
         .with_status(200)
         .has("/challenge/purpose", "identity");
-}
-
-#[tokio::test]
-async fn undeliverable_notification_is_given_up_after_a_day() {
-    let (world, _, _) = scenario::activated("plain_1").await;
-    let seq = 6;
-    for _ in 0..POLICY.notification_retries_max {
-        world.pass_s(POLICY.notification_retry_s + 1);
-        let (store, id, now) = (world.store(), merchant_id(), world.now());
-        let rearmed = store.rearm_notification(&id, seq, now, now).await;
-        assert_eq!(rearmed.unwrap(), Rearmed::Armed);
-    }
-    for given_up in [1, 0] {
-        world.pass_s(POLICY.notification_retry_s + 1);
-        let summary = world.clean_up().await;
-        assert_eq!(
-            (summary.notices_rearmed, summary.notices_given_up),
-            (0, given_up)
-        );
-    }
-}
-
-fn merchant_id() -> MerchantId {
-    MerchantId::parse("mer_plain_1").unwrap()
 }

@@ -449,13 +449,13 @@ async fn notification_is_rearmed_only_while_unsent() {
     let first = leased.event.notifications.first().unwrap().to();
     assert!(
         store
-            .mark_sent(&merchant, seq, first, false, "one")
+            .mark_sent(&merchant, seq, first, None, "one")
             .await
             .is_err(),
         "the lease has a new owner"
     );
     store
-        .mark_sent(&merchant, seq, first, false, "two")
+        .mark_sent(&merchant, seq, first, None, "two")
         .await
         .unwrap();
     store
@@ -473,7 +473,7 @@ async fn notification_is_rearmed_only_while_unsent() {
             &merchant,
             seq,
             again.event.notifications.first().unwrap().to(),
-            true,
+            Some(None),
             "three",
         )
         .await

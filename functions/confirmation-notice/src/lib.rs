@@ -9,16 +9,20 @@
 //! because the stream redelivers everything behind the first failure: records left for later would share the failed
 //! record's retries, and are discarded with it after five retries or an hour.
 
+mod change;
+
 use application::backoff::{Limits, retry};
 use application::crypto::Keys;
 use application::error::HandlerError;
 use application::ports::{
-    KeptPushTarget, KeyService, ListPushTargets, PortError, SendPush, SendSms, SmsAnswer,
+    KeptPushTarget, KeyService, ListPushTargets, PortError, Pushed, SendPush, SendSms, SmsAnswer,
 };
+use change::Announced;
+use domain::decide::NotifiedBy;
 use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
 use domain::lang::Lang;
-use domain::notification::{Notification, Recipient, notification};
+use domain::notification::{Notification, Recipient, is_for_trusted_devices, notification};
 use domain::rebind::Sealed;
 use domain::sms::render;
 use domain::time::Timestamp;
@@ -34,6 +38,7 @@ pub struct ConfirmationNotice<T, K, M, P> {
     keys: Keys<K>,
     sms: M,
     push: P,
+    sandbox: bool,
 }
 
 /// Seconds after which no new send starts: half of the function's timeout, so that a slow publish and its mark can
@@ -75,13 +80,15 @@ pub struct Failure {
 }
 
 impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, M, P> {
-    /// Creates the function from its store, keys, SMS and push ports.
-    pub const fn new(store: Store<T>, keys: Keys<K>, sms: M, push: P) -> Self {
+    /// Creates the function from its store, keys, SMS and push ports. In the sandbox a notification has the clock of its
+    /// event.
+    pub const fn new(store: Store<T>, keys: Keys<K>, sms: M, push: P, sandbox: bool) -> Self {
         Self {
             store,
             keys,
             sms,
             push,
+            sandbox,
         }
     }
 
@@ -147,7 +154,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         else {
             return Ok(());
         };
-        match self.publish(&leased, owner, budget).await {
+        match Box::pin(self.publish(&leased, owner, budget)).await {
             Ok(sent) => {
                 tracing::info!(
                     event.kind = leased.event.kind().as_str(),
@@ -175,6 +182,9 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
     ) -> Result<usize, PortError> {
         let event = &leased.event;
         let (merchant, seq) = (&event.merchant_id, event.seq);
+        let mut change = self.announced(leased, budget.now()).await?;
+        let stopped = |change: &Announced| leased.reminder.is_some() && !change.is_ahead();
+        let is_stopped = change.as_ref().is_some_and(stopped);
         let mut failed = None;
         let mut pauses = Pauses::default();
         let mut sent = 0;
@@ -185,9 +195,24 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                 pauses.add(until, false);
                 continue;
             }
-            let answer = self.notify_recipient(event, notification, owner, budget);
-            match answer.await {
+            let answer = match is_stopped {
+                // The change has taken effect or was stopped: nothing to remind of.
+                true => Ok(SmsAnswer::Accepted),
+                false => {
+                    self.notify_recipient(event, change.as_mut(), notification, owner, budget)
+                        .await
+                }
+            };
+            match answer {
                 Ok(SmsAnswer::Accepted) => {}
+                Ok(SmsAnswer::PhoneRefused) if change.as_ref().is_some_and(|c| c.keeps(to)) => {
+                    failed = failed.or(Some(refused_phone()));
+                    continue;
+                }
+                // The reminders must not wait for another phone.
+                Ok(SmsAnswer::PhoneRefused) if change.is_some() => {
+                    tracing::warn!(event.seq = seq, "notification.phone_refused");
+                }
                 Ok(SmsAnswer::PhoneRefused) => {
                     tracing::warn!(event.seq = seq, "notification.phone_refused");
                     let now = leased.armed_at;
@@ -202,7 +227,11 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             }
             sent += 1;
             let all_sent = failed.is_none() && pauses.first_end.is_none();
-            let last = all_sent && index + 1 == event.notifications.len();
+            let is_last = all_sent && index + 1 == event.notifications.len();
+            let next = change
+                .as_ref()
+                .and_then(|change| change.next_reminder(leased.reminder, self.store.policy()));
+            let last = is_last.then_some(next);
             mark_with_retry(async || self.store.mark_sent(merchant, seq, to, last, owner).await)
                 .await?;
         }
@@ -221,6 +250,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
     async fn notify_recipient(
         &self,
         event: &ChainedEvent,
+        mut change: Option<&mut Announced>,
         notification: &Notification,
         owner: &str,
         budget: &InvocationBudget<'_, impl Fn() -> Timestamp>,
@@ -228,26 +258,42 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         if budget.is_over() {
             return Err(out_of_time());
         }
-        let text = self.text(event, notification.to()).await?;
-        match notification {
+        let text = self.text(event, change.as_deref(), notification.to());
+        let text = text.await?;
+        let answer = match notification {
             Notification::Push { delivered } => {
-                self.push_all(event, delivered, &text, owner, budget)
-                    .await?;
-                Ok(SmsAnswer::Accepted)
+                self.push_all(
+                    event,
+                    change.as_deref_mut(),
+                    delivered,
+                    &text,
+                    owner,
+                    budget,
+                )
+                .await?;
+                return Ok(SmsAnswer::Accepted);
             }
-            Notification::Reserved(phone) => self.sms.send(phone, &text).await,
+            Notification::Reserved(phone) => self.sms.send(phone, &text).await?,
             Notification::OnFile | Notification::Previous => {
                 let record = self.store.profile(&event.merchant_id).await?;
                 let record = record.ok_or_else(|| {
                     PortError::Permanent("the record", "the merchant has none".to_owned())
                 })?;
                 match notification.phone(&record) {
-                    Some(phone) => self.sms.send(phone, &text).await,
+                    Some(phone) => self.sms.send(phone, &text).await?,
                     // The operator has dropped the previous phone since the event.
-                    None => Ok(SmsAnswer::Accepted),
+                    None => SmsAnswer::Accepted,
                 }
             }
+        };
+        if let (Some(change), SmsAnswer::Accepted, Recipient::OnFile) =
+            (change, answer, notification.to())
+            && change.waits()
+        {
+            self.hand_over(&event.merchant_id, change, NotifiedBy::Sms)
+                .await?;
         }
+        Ok(answer)
     }
 
     /// Pushes to every registered device, and to those removed lately: an attacker who takes over an account would
@@ -256,6 +302,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
     async fn push_all(
         &self,
         event: &ChainedEvent,
+        mut change: Option<&mut Announced>,
         delivered: &[String],
         text: &str,
         owner: &str,
@@ -268,9 +315,14 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         let now = event.at.min(budget.now());
         let notified_for_s = self.store.policy().push_after_removal_s;
         let mut targets = self.store.push_targets(merchant).await?;
+        let trusted_only = is_for_trusted_devices(event.event());
+        let trusted_age_s = self.store.policy().push_trusted_age_s;
         targets.retain(|target| {
             let removed_at = target.removed_at;
+            let registered_at = target.registered_at;
+            let is_trusted = registered_at.is_none_or(|at| at.age_s_at(event.at) > trusted_age_s);
             removed_at.is_none_or(|at| at.age_s_at(now) < notified_for_s)
+                && (is_trusted || !trusted_only)
                 && !delivered.contains(&target.tag)
         });
         if targets.is_empty() {
@@ -285,7 +337,13 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                 return Err(failed.unwrap_or_else(out_of_time));
             }
             match self.push_one(merchant, &history_key, &target, text).await {
-                Ok(()) => {
+                Ok(pushed) => {
+                    if let (Some(change), Pushed::Sent) = (change.as_deref_mut(), pushed)
+                        && change.waits()
+                        && change.trusts(&target, self.store.policy())
+                    {
+                        self.hand_over(merchant, change, NotifiedBy::Push).await?;
+                    }
                     delivered.push(target.tag);
                     mark_with_retry(async || {
                         self.store
@@ -309,7 +367,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         history_key: &Sealed,
         target: &KeptPushTarget,
         text: &str,
-    ) -> Result<(), PortError> {
+    ) -> Result<Pushed, PortError> {
         let sealed = &target.sealed_token;
         let token = self
             .keys
@@ -317,12 +375,18 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             .await?;
         let pushed = self.push.push(target.platform, &token, text).await?;
         tracing::info!(push.result = ?pushed, "push.finished");
-        Ok(())
+        Ok(pushed)
     }
 
-    async fn text(&self, event: &ChainedEvent, to: Recipient) -> Result<String, PortError> {
+    async fn text(
+        &self,
+        event: &ChainedEvent,
+        change: Option<&Announced>,
+        to: Recipient,
+    ) -> Result<String, PortError> {
+        let shown = change.map(|change| change.event(event, self.store.policy()));
         let unfit = |what: &str| PortError::Permanent("the event", what.to_owned());
-        let message = notification(event.event(), event.at, to)
+        let message = notification(shown.as_ref().unwrap_or(event.event()), event.at, to)
             .ok_or_else(|| unfit("no message for this recipient"))?;
         let freeze_code = if message.names_freeze_code() {
             let merchant = event.merchant_id.as_str();
@@ -348,6 +412,10 @@ impl Pauses {
         self.first_end = Some(self.first_end.map_or(until, |first| first.min(until)));
         self.again |= again;
     }
+}
+
+fn refused_phone() -> PortError {
+    PortError::Transient("the phone on file", "the provider refuses it".to_owned())
 }
 
 fn out_of_time() -> PortError {

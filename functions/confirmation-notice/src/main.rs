@@ -1,7 +1,7 @@
 //! The `confirmation-notice` function: wiring. Its use case is in [`confirmation_notice`].
 
 use application::ports::HashKey;
-use application::serve::wall_clock;
+use application::serve::{DeploymentStage, wall_clock};
 use aws::logging;
 use aws::settings::{Aws, env};
 use confirmation_notice::{ConfirmationNotice, StreamEvent};
@@ -25,6 +25,7 @@ async fn main() -> Result<(), Error> {
         keys,
         aws.sms()?,
         aws.push(),
+        DeploymentStage::new(env("STAGE")?).is_sandbox(),
     );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<StreamEvent>| {
         let handled = notice.handle(event.payload, wall_clock);

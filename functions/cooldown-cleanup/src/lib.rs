@@ -13,6 +13,7 @@ use domain::decide::{BankAnswer, BankReply, Command};
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
 use domain::rebind::{BankReference, CardCheck, Rebind, RebindState, TestTransfer};
+use domain::reminder::Reminder;
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,8 @@ pub struct Summary {
     pub bank_answers: u32,
     /// Unsent notifications that were armed again.
     pub notices_rearmed: u32,
+    /// Reminders of announced changes that were armed.
+    pub reminders: u32,
     /// Notifications given up after a day of failures.
     pub notices_given_up: u32,
     /// Entries that were done already, or lost to a concurrent write.
@@ -77,6 +80,7 @@ impl Summary {
             cleanup.payouts_assigned = self.payouts_assigned,
             cleanup.bank_answers = self.bank_answers,
             cleanup.notices_rearmed = self.notices_rearmed,
+            cleanup.reminders = self.reminders,
             cleanup.notices_given_up = self.notices_given_up,
             cleanup.skipped = self.skipped,
             cleanup.failed = self.failed,
@@ -211,6 +215,18 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         match rearmed {
             Rearmed::Armed => run.summary.notices_rearmed += 1,
             Rearmed::NotNeeded => run.summary.skipped += 1,
+            Rearmed::Waits => {
+                run.summary.notices_rearmed += 1;
+                tracing::error!(
+                    merchant.id = merchant_id.as_str(),
+                    event.seq = seq,
+                    "notification.waiting"
+                );
+            }
+            Rearmed::ReminderDue { reminder, rebind } => {
+                let due = (seq, reminder, rebind);
+                self.remind(merchant_id, due, run).await?;
+            }
             Rearmed::GivenUp => {
                 run.summary.notices_given_up += 1;
                 tracing::error!(
@@ -219,6 +235,26 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
                     "notification.given_up"
                 );
             }
+        }
+        Ok(())
+    }
+
+    /// Arms the due reminder of a change, unless the change has taken effect or was stopped.
+    async fn remind(
+        &self,
+        merchant_id: &MerchantId,
+        (seq, reminder, rebind): (u64, Reminder, u32),
+        run: &mut Run,
+    ) -> Result<(), PortError> {
+        let merchant = self.store.load(merchant_id, Selector::Latest).await?;
+        let is_ahead = |merchant: &Merchant| merchant.state.change_ahead(rebind, run.now).is_some();
+        let ahead = merchant.filter(is_ahead);
+        match ahead {
+            Some(merchant) => {
+                self.store.remind(&merchant, seq, reminder, run.now).await?;
+                run.summary.reminders += 1;
+            }
+            None => self.store.end_reminders(merchant_id, seq, reminder).await?,
         }
         Ok(())
     }

@@ -47,7 +47,11 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
         let tag = self.keys.mac(HashPurpose::Push, &parts).await?;
         let tag = tag.shortened(TAG_CHARS).0;
         let new = NewPushTarget {
-            target: PushTarget { id, token_tag: tag },
+            target: PushTarget {
+                id,
+                token_tag: tag,
+                registered_at: now,
+            },
             platform,
             sealed_token: None,
         };

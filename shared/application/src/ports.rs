@@ -107,6 +107,8 @@ pub struct KeptPushTarget {
     pub platform: PushPlatform,
     /// The token, encrypted under the merchant's history key.
     pub sealed_token: Sealed,
+    /// When the device was registered; `None` for a target of an earlier release.
+    pub registered_at: Option<Timestamp>,
     /// Time of its removal or replacement.
     pub removed_at: Option<Timestamp>,
 }

@@ -12,13 +12,31 @@ pub struct Activation {
     pub effective_at: Timestamp,
     /// The end of the cooldown. No rebind can be requested before it.
     pub cooldown_until: Timestamp,
+    /// True until the owner's notification is handed over. Until then `effective_at` is only planned.
+    pub waits: bool,
 }
 
 impl Activation {
     /// True if payouts that are created at `now` go to the new card.
     #[must_use]
     pub fn is_effective(&self, now: Timestamp) -> bool {
-        now >= self.effective_at
+        !self.waits && now >= self.effective_at
+    }
+
+    /// When the activation takes effect if its notification is handed over at `now`.
+    #[must_use]
+    pub fn effective_if_notified(&self, policy: &Policy, now: Timestamp) -> Timestamp {
+        if self.waits {
+            self.effective_at.max(now.plus_s(policy.notified_hold_s))
+        } else {
+            self.effective_at
+        }
+    }
+
+    /// The time from which a returned test transfer no longer undoes the activation; `None` while it waits.
+    fn revertible_until(&self, policy: &Policy) -> Option<Timestamp> {
+        let until = self.effective_at.plus_s(policy.revert_after_effective_s);
+        (!self.waits).then_some(until)
     }
 
     /// True if the hold is over. An activation without a hold (of a standby card) counts as over one second after it.
@@ -82,10 +100,8 @@ impl ActivatedCard {
     /// True if a transfer that is returned at `now` still undoes the activation.
     #[must_use]
     pub fn can_be_reverted(&self, policy: &Policy, now: Timestamp) -> bool {
-        now < self
-            .times
-            .effective_at
-            .plus_s(policy.revert_after_effective_s)
+        let until = self.times.revertible_until(policy);
+        until.is_none_or(|until| now < until)
     }
 
     /// When to query the bank about the test transfer; `None` once its answer has no effect.
@@ -102,10 +118,10 @@ impl ActivatedCard {
         };
         let next = policy.asks_bank_at(since, checked_at, arrived);
         // The last query comes just before the revert period ends, even if the interval ends later.
-        let last_chance = self
-            .times
-            .effective_at
-            .plus_s(policy.revert_after_effective_s - 1);
+        let Some(until) = self.times.revertible_until(policy) else {
+            return Some(next);
+        };
+        let last_chance = until.plus_s(-1);
         (checked_at < last_chance).then(|| next.min(last_chance))
     }
 }

@@ -27,6 +27,8 @@ vocabulary! {
         MicroDepositReturned = "micro_deposit_returned",
         /// The pointer moved to the new card.
         Activated = "activated",
+        /// The owner's notification of an activation or a standby card was handed over.
+        ChangeNotified = "change_notified",
         /// The hold of an activation is over.
         Completed = "completed",
         /// A standby card is verified.

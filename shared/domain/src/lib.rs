@@ -34,6 +34,7 @@ pub mod policy;
 pub mod push;
 pub mod rebind;
 pub mod rejection;
+pub mod reminder;
 pub mod secret;
 pub mod settlement;
 pub mod sms;

@@ -118,6 +118,8 @@ pub struct StandbyCard {
     pub bound: BoundCard,
     /// The earliest time of its activation.
     pub usable_at: Timestamp,
+    /// True until the owner's notification of its completion is handed over. A switch to it then waits for its own.
+    pub waits: bool,
 }
 
 /// A freeze code that an event announced. It works once and is removed when used.
@@ -141,6 +143,34 @@ impl FreezeCode {
     }
 }
 
+/// An announced change that has not taken effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChangeAhead {
+    /// When it takes effect; planned while it waits.
+    pub takes_effect_at: Timestamp,
+    /// True until its notification is handed over.
+    pub waits: bool,
+    /// True for an activation, false for a standby card.
+    pub is_activation: bool,
+}
+
+impl ChangeAhead {
+    /// The change after its notification is handed over at `now`.
+    #[must_use]
+    pub fn notified(self, policy: &Policy, now: Timestamp) -> Self {
+        let planned = self.takes_effect_at;
+        let takes_effect_at = match self.waits && self.is_activation {
+            true => planned.max(now.plus_s(policy.notified_hold_s)),
+            false => planned,
+        };
+        Self {
+            takes_effect_at,
+            waits: false,
+            ..self
+        }
+    }
+}
+
 /// A freeze of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frozen {
@@ -157,6 +187,16 @@ pub struct PushTarget {
     pub id: String,
     /// The first characters of its token's keyed hash.
     pub token_tag: String,
+    /// When the device was registered. A new token of the same device keeps it.
+    pub registered_at: Timestamp,
+}
+
+impl PushTarget {
+    /// True if this is the same token of the same device.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.id, &self.token_tag) == (&other.id, &other.token_tag)
+    }
 }
 
 /// The number of session slots in the merchant state.
@@ -330,8 +370,42 @@ impl MerchantState {
     /// The rebind that a freeze with this code must read, besides the latest one.
     #[must_use]
     pub fn rebind_to_freeze(&self, code: &FreezeCode, now: Timestamp) -> Option<u32> {
-        let of_hold = || self.hold(now).map(|last| last.number);
-        code.rebind.or(self.open).or_else(of_hold)
+        let of_hold = self.hold(now).map(|last| last.number);
+        // A switch that waits for its notification is not always the latest rebind.
+        let older = of_hold.filter(|number| *number != self.rebinds);
+        older.or(code.rebind).or(self.open).or(of_hold)
+    }
+
+    /// When the announced change of this rebind takes effect; `None` if it has, or was stopped.
+    #[must_use]
+    pub fn change_ahead(&self, number: u32, now: Timestamp) -> Option<ChangeAhead> {
+        if self.frozen.is_some() {
+            return None;
+        }
+        if let Some(last) = self.hold(now).filter(|last| last.number == number) {
+            return Some(ChangeAhead {
+                takes_effect_at: last.times.effective_at,
+                waits: last.times.waits,
+                is_activation: true,
+            });
+        }
+        let mut standby = self.standby.iter();
+        let standby = standby.find(|standby| standby.bound.card.card_id.number() == number)?;
+        (standby.waits || now < standby.usable_at).then_some(ChangeAhead {
+            takes_effect_at: standby.usable_at,
+            waits: standby.waits,
+            is_activation: false,
+        })
+    }
+
+    /// True while the new card waits for its notification, so that payouts still go to this one.
+    #[must_use]
+    pub fn is_needed(&self, replaced: &ReplacedCard) -> bool {
+        let last = self
+            .last_activation
+            .as_ref()
+            .filter(|last| last.times.waits);
+        last.and_then(|last| last.old_card.as_ref()) == Some(&replaced.bound.card.card_id)
     }
 
     /// True if a freeze holds every payout until the operator decides.
@@ -386,7 +460,17 @@ impl MerchantState {
     /// frozen. The operator of a frozen account decides which card is right, and could restore this one.
     #[must_use]
     pub fn may_remove(&self, replaced: &ReplacedCard) -> bool {
-        !replaced.bound.has_pending_payout() && (self.frozen.is_none() || replaced.state.is_out())
+        let undecided = self.frozen.is_some() && !replaced.state.is_out();
+        !replaced.bound.has_pending_payout() && !undecided && !self.is_needed(replaced)
+    }
+
+    /// True if a device that can be trusted to be the owner's receives push notifications at `now`.
+    #[must_use]
+    pub fn has_trusted_device(&self, policy: &Policy, now: Timestamp) -> bool {
+        let is_old = |at: Timestamp| at.age_s_at(now) > policy.push_trusted_age_s;
+        let mut targets = self.push_targets.iter();
+        targets.any(|target| is_old(target.registered_at))
+            || (self.push_removed_at.is_some() && self.receives_pushes(policy, now))
     }
 
     /// True if a device receives push notifications at `now`.
@@ -409,10 +493,12 @@ impl MerchantState {
         let removal = removals.map(|replaced| replaced.removable_at).min();
         let assignable =
             self.waiting_payouts() > 0 && !self.holds_payouts() && self.active.is_some();
-        let assignment = assignable.then(|| match (self.paying_card(now), self.hold(now)) {
-            (None, Some(last)) => last.times.effective_at,
-            _ => now,
-        });
+        let assignment = match (self.paying_card(now), self.hold(now)) {
+            // The hand-over of the notification makes it due.
+            (None, Some(last)) => (!last.times.waits).then_some(last.times.effective_at),
+            _ => Some(now),
+        };
+        let assignment = assignment.filter(|_| assignable);
         [cooldown, removal, assignment].into_iter().flatten().min()
     }
 }
@@ -517,7 +603,7 @@ impl Merchant {
             return CardStatus::Standby;
         }
         if let Some(replaced) = state.replaced(card_id) {
-            return if replaced.is_gone(now) {
+            return if replaced.is_gone(now) && !state.is_needed(replaced) {
                 CardStatus::Removed
             } else {
                 CardStatus::Retiring

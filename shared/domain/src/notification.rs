@@ -8,6 +8,7 @@ use crate::format::bins;
 use crate::history::event::{Event, EventCard};
 use crate::merchant::Profile;
 use crate::pii::Phone;
+use crate::rebind::OtpPurpose;
 use crate::secret::Secret;
 use crate::sms::{CardLabel, Sms};
 use crate::time::Timestamp;
@@ -107,6 +108,10 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         Recipient::OnFile | Recipient::Previous | Recipient::Push => text(sms),
         Recipient::Reserved => None,
     };
+    let to_push = |sms| match to {
+        Recipient::Push => text(sms), // a hint
+        Recipient::OnFile | Recipient::Previous | Recipient::Reserved => None,
+    };
     match event {
         Event::Activated(event) => {
             let (card, effective_at) = (label(&event.card), event.effective_at);
@@ -156,6 +161,12 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         // Both contacts, because the operator has decided between their cards.
         Event::Unfrozen(_) => text(Sms::Unfrozen),
         Event::FreezeCodeGuessed(_) => to_merchant(Sms::FreezeCodeGuessed),
+        Event::IdentityMatched(_) => to_push(Sms::PushCodeAsked),
+        Event::CodeSent(event) => match event.purpose {
+            OtpPurpose::Identity | OtpPurpose::Activate => to_push(Sms::PushCodeAsked),
+            OtpPurpose::Card => None,
+        },
+        Event::IdentityConfirmed(_) => to_push(Sms::PushIdentityConfirmed),
         // A payout without a card was cancelled before it left.
         Event::PayoutReturned(event) => event
             .last4
@@ -166,15 +177,13 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         Event::CooldownEnded(_) => to_merchant(Sms::CooldownEnded),
         Event::DeviceAdded(_) => to_merchant(Sms::DeviceAdded { at }),
         Event::RebindRequested(_)
-        | Event::IdentityMatched(_)
         | Event::IdentityMismatched(_)
-        | Event::CodeSent(_)
-        | Event::IdentityConfirmed(_)
         | Event::AgreementSigned(_)
         | Event::CardCheckAnswered(_)
         | Event::MicroDepositSent(_)
         | Event::MicroDepositReturned(_)
         | Event::Completed(_)
+        | Event::ChangeNotified(_)
         | Event::Expired(_)
         | Event::Cancelled(_)
         | Event::TestTransferStarted(_)
@@ -190,6 +199,15 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         | Event::PushTargetChanged(_)
         | Event::PushTargetRemoved(_) => None,
     }
+}
+
+/// True if only devices that can be trusted to be the owner's hear of the event: the hint would help a thief.
+#[must_use]
+pub fn is_for_trusted_devices(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::IdentityMatched(_) | Event::CodeSent(_) | Event::IdentityConfirmed(_)
+    )
 }
 
 impl<'e> Message<'e> {

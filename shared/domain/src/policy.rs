@@ -154,10 +154,20 @@ pub struct Policy {
     pub transfer_recheck_s: i64,
     /// Unanswered queries after which a run of the clean-up stops querying the bank.
     pub bank_silence_max: u32,
+    /// A change takes effect this long after its notification was handed over, at the earliest.
+    pub notified_hold_s: i64,
+    /// The first reminder of a change comes after this part of the time to its effect: 3 is a third.
+    pub reminder_part: i64,
+    /// The last reminder of a change comes this long before its effect.
+    pub reminder_before_s: i64,
+    /// Age from which a push device can be trusted to be the owner's.
+    pub push_trusted_age_s: i64,
     /// Nothing more is sent for this long to a phone that the provider refused.
     pub notification_pause_s: i64,
     /// The clean-up rearms a notification that was unsent for this long.
     pub notification_retry_s: i64,
+    /// The same after the first day, for a notification without which a change does not take effect.
+    pub notification_late_retry_s: i64,
     /// The maximum number of rearms, which covers a day.
     pub notification_retries_max: u32,
 }
@@ -238,8 +248,13 @@ impl Policy {
         bank_retry_s: 5 * MINUTE_S,
         transfer_recheck_s: DAY_S,
         bank_silence_max: 3,
+        notified_hold_s: 12 * HOUR_S,
+        reminder_part: 3,
+        reminder_before_s: 2 * HOUR_S,
+        push_trusted_age_s: 7 * DAY_S,
         notification_pause_s: DAY_S,
         notification_retry_s: 10 * MINUTE_S,
+        notification_late_retry_s: 6 * HOUR_S,
         notification_retries_max: 144,
     };
 }

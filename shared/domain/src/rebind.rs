@@ -451,12 +451,13 @@ impl Rebind {
             }
             stage if stage.is_open() => Some(self.expires_at),
             RebindState::Activated(activated_card) => {
-                let over_at = activated_card
-                    .times
-                    .effective_at
-                    .max(activated_card.times.activated_at.plus_s(1));
-                let asks_at = activated_card.asks_at(policy);
-                Some(asks_at.map_or(over_at, |at| at.min(over_at)))
+                let times = &activated_card.times;
+                let over_at = times.effective_at.max(times.activated_at.plus_s(1));
+                let over_at = (!times.waits).then_some(over_at);
+                [over_at, activated_card.asks_at(policy)]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
             RebindState::Completed(activated_card) => activated_card.asks_at(policy),
             _ => None,

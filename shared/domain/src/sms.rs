@@ -122,6 +122,10 @@ pub enum Sms<'a> {
         /// The standby card.
         card: CardLabel<'a>,
     },
+    /// A push: a code for a change of the card was asked for.
+    PushCodeAsked,
+    /// A push: the code to the phone on file was confirmed.
+    PushIdentityConfirmed,
     /// The account was frozen.
     Frozen,
     /// An operator ended the freeze and chose the active card.
@@ -195,6 +199,8 @@ fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
         Sms::StandbyReady { .. } => texts::sms::STANDBY_READY,
         Sms::PushStandbyReady { .. } => texts::sms::PUSH_STANDBY_READY,
         Sms::StandbyReadyReserved { .. } => texts::sms::STANDBY_READY_RESERVED,
+        Sms::PushCodeAsked => texts::sms::PUSH_CODE_ASKED,
+        Sms::PushIdentityConfirmed => texts::sms::PUSH_IDENTITY_CONFIRMED,
         Sms::Frozen => texts::sms::FROZEN,
         Sms::Unfrozen => texts::sms::UNFROZEN,
         Sms::FreezeCodeGuessed => texts::sms::FREEZE_CODE_GUESSED,
@@ -273,7 +279,12 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<(&'static str, String)> {
             ("{what}", field_name(field, lang).to_owned()),
             ("{time}", minute(at, lang)),
         ],
-        Sms::Frozen | Sms::Unfrozen | Sms::FreezeCodeGuessed | Sms::CooldownEnded => Vec::new(),
+        Sms::PushCodeAsked
+        | Sms::PushIdentityConfirmed
+        | Sms::Frozen
+        | Sms::Unfrozen
+        | Sms::FreezeCodeGuessed
+        | Sms::CooldownEnded => Vec::new(),
     }
 }
 

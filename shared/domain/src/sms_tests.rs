@@ -89,6 +89,8 @@ fn each(card: &Card, mut test: impl FnMut(&Sms<'_>, &str)) {
         &Sms::StandbyReadyReserved { card },
         "standby_ready_reserved",
     );
+    test(&Sms::PushCodeAsked, "push_code_asked");
+    test(&Sms::PushIdentityConfirmed, "push_identity_confirmed");
     test(&Sms::Frozen, "frozen");
     test(&Sms::Unfrozen, "unfrozen");
     test(&Sms::FreezeCodeGuessed, "freeze_code_guessed");

@@ -209,8 +209,10 @@ impl<T: Table> Store<T> {
             update.when(format!("begins_with(#{name}, :token)"));
         }
         let begins = state.open != before.state.open && state.open.is_some();
-        let activates = state.last_activation != before.state.last_activation
-            && state.last_activation.is_some();
+        let activated =
+            |state: &MerchantState| state.last_activation.as_ref().map(|last| last.number);
+        let activates =
+            activated(state) != activated(&before.state) && state.last_activation.is_some();
         if begins || activates {
             // Independent of the state that was read: no cooldown may run when a rebind begins or a card is activated.
             update.value("now", time(commit.now));

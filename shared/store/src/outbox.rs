@@ -3,15 +3,17 @@
 
 use super::Store;
 use super::client::{SingleUpdate, Table, Updated};
-use super::item::{Item, Update, n, opt_time, s, time};
+use super::item::{Item, Update, n, opt_s, opt_time, s, time};
 use super::keys::{bucket, event_sk, key, merchant_of, merchant_pk};
-use super::records::event::{self, NOTIFICATION_DUE, recipient_name, tags_text};
+use super::records::event::{self, NOTIFICATION_DUE, OF_RECORD, recipient_name, tags_text};
 use application::ports::PortError;
 use aws_sdk_dynamodb::types::ReturnValue;
 use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
+use domain::merchant::Merchant;
 use domain::notification::Recipient;
 use domain::policy::Policy;
+use domain::reminder::Reminder;
 use domain::time::Timestamp;
 
 /// Duration of a lease by the store's wall clock: longer than the function may run.
@@ -29,8 +31,17 @@ pub enum Rearmed {
     Armed,
     /// It was sent, or is being sent.
     NotNeeded,
+    /// Armed after more than a day: a change waits for it, so that it is never given up.
+    Waits,
     /// It has failed for too long and needs an operator.
     GivenUp,
+    /// It was sent, and a reminder of it is due.
+    ReminderDue {
+        /// The reminder.
+        reminder: Reminder,
+        /// The number of the announced rebind.
+        rebind: u32,
+    },
 }
 
 /// The value of `notice` after a failed delivery.
@@ -43,6 +54,8 @@ pub struct LeasedNotification {
     pub event: ChainedEvent,
     /// The clock of the business rules: the time of the event, or of the clean-up's run that armed the notification.
     pub armed_at: Timestamp,
+    /// The reminder that is sent; `None` for the first message.
+    pub reminder: Option<Reminder>,
     /// The recipients whose phone was refused, with the end of their pause.
     refused: Vec<(Recipient, Timestamp)>,
 }
@@ -55,6 +68,7 @@ impl LeasedNotification {
         let refused = refused.filter_map(|to| Some((to, opt_time(item, pause_name(to)?)?)));
         Ok(Self {
             armed_at: opt_time(item, ARMED_AT).unwrap_or(event.at),
+            reminder: opt_s(item, REMINDER).and_then(Reminder::parse),
             refused: refused.collect(),
             event,
         })
@@ -80,6 +94,9 @@ const fn pause_name(to: Recipient) -> Option<&'static str> {
     }
 }
 
+/// The attribute with the reminder that is due or sent.
+const REMINDER: &str = "reminder";
+
 /// The attribute with the time of the clean-up's run that armed the notification.
 const ARMED_AT: &str = "armed_at";
 
@@ -97,8 +114,8 @@ pub enum NotificationStep<'a> {
     Sent {
         /// The recipient.
         to: Recipient,
-        /// True if no recipient is left.
-        last: bool,
+        /// `Some` if no recipient is left, with the reminder that follows.
+        last: Option<Option<(Reminder, Timestamp)>>,
         /// The stream record that holds the lease.
         owner: &'a str,
     },
@@ -139,6 +156,29 @@ pub enum NotificationStep<'a> {
         /// The clock of the business rules.
         now: Timestamp,
     },
+    /// Arms a notification that a change waits for, after [`Policy::notification_retries_max`] retries.
+    RearmLate {
+        /// The store's wall clock.
+        wall: Timestamp,
+        /// The clock of the business rules.
+        now: Timestamp,
+    },
+    /// Arms a reminder of a sent notification.
+    Remind {
+        /// The reminder.
+        reminder: Reminder,
+        /// True if devices receive pushes.
+        is_pushed: bool,
+        /// True if the previous phone on file still receives notifications.
+        has_previous: bool,
+        /// The clock of the business rules.
+        now: Timestamp,
+    },
+    /// Ends the reminders, because the change has taken effect or was stopped.
+    EndReminders {
+        /// The reminder that was due.
+        reminder: Reminder,
+    },
     /// Gives up after [`Policy::notification_retries_max`] retries: the row keeps the recipients, the index entry is removed.
     GiveUp {
         /// The store's wall clock.
@@ -170,11 +210,16 @@ impl NotificationStep<'_> {
                 if let Some(name) = pause_name(to) {
                     update.put(name, None);
                 }
-                if last {
+                if to == Recipient::OnFile {
+                    update.put(event::AWAITED, None);
+                }
+                if let Some(next) = last {
                     update.put("notice", Some(s("sent")));
-                    for name in ["claimed_at", "due_bucket", "due_at"] {
-                        update.put(name, None);
-                    }
+                    update.put("claimed_at", None);
+                    let at = next.map(|(_, at)| at);
+                    update.put("due_bucket", at.map(|at| s(bucket(merchant, at))));
+                    update.put("due_at", at.map(time));
+                    update.put(REMINDER, next.map(|(next, _)| s(next.as_str())));
                 }
                 require_owner(&mut update, owner);
             }
@@ -226,12 +271,46 @@ impl NotificationStep<'_> {
                 update.value("max", n(policy.notification_retries_max));
                 update.when("(attribute_not_exists(armed) OR armed < :max)");
             }
+            Self::RearmLate { wall, now } => {
+                let retry_at = now.plus_s(policy.notification_late_retry_s);
+                update.put("notice", Some(s(NOTIFICATION_DUE)));
+                update.put("due_bucket", Some(s(bucket(merchant, retry_at))));
+                update.put("due_at", Some(time(retry_at)));
+                update.put(ARMED_AT, Some(time(now)));
+                require_unsent_and_due(&mut update, wall, now);
+                update.when(format!("attribute_exists({})", event::AWAITED));
+            }
+            Self::Remind {
+                reminder,
+                is_pushed,
+                has_previous,
+                now,
+            } => {
+                let retry_at = now.plus_s(policy.notification_retry_s);
+                update.put("notice", Some(s(NOTIFICATION_DUE)));
+                update.put("due_bucket", Some(s(bucket(merchant, retry_at))));
+                update.put("due_at", Some(time(retry_at)));
+                update.put(ARMED_AT, Some(time(now)));
+                update.put("armed", Some(n(0)));
+                update.put(recipient_name(Recipient::OnFile), Some(s(OF_RECORD)));
+                let previous = has_previous.then(|| s(OF_RECORD));
+                update.put(recipient_name(Recipient::Previous), previous);
+                let push = is_pushed.then(|| s(tags_text(&[])));
+                update.put(recipient_name(Recipient::Push), push);
+                require_reminder(&mut update, reminder);
+            }
+            Self::EndReminders { reminder } => {
+                update.put("due_bucket", None);
+                update.put("due_at", None);
+                require_reminder(&mut update, reminder);
+            }
             Self::GiveUp { wall, now } => {
                 update.put("notice", Some(s("given up")));
                 update.put("due_bucket", None);
                 update.put("due_at", None);
                 update.value("max", n(policy.notification_retries_max));
                 update.when("armed >= :max");
+                update.when(format!("attribute_not_exists({})", event::AWAITED));
                 require_unsent_and_due(&mut update, wall, now);
             }
         }
@@ -243,6 +322,15 @@ fn require_owner(update: &mut Update, owner: &str) {
     update.name("claimed_by");
     update.value("me", s(owner));
     update.when("#claimed_by = :me");
+}
+
+/// Requires that the notification was sent, and that this reminder of it was not.
+fn require_reminder(update: &mut Update, reminder: Reminder) {
+    update.value("sent", s("sent"));
+    update.value("which", s(reminder.as_str()));
+    update.name("notice");
+    update.name(REMINDER);
+    update.when(format!("#notice = :sent AND #{REMINDER} = :which"));
 }
 
 /// Requires a due, unsent notification without a live lease. An arming whose answer was lost has moved `due_at`, so its
@@ -287,7 +375,8 @@ impl<T: Table> Store<T> {
         }
     }
 
-    /// Marks one message of a leased notification as sent, and deletes its phone. `last` completes the notification.
+    /// Marks one message of a leased notification as sent, and deletes its phone. `last` completes the notification, with the
+    /// reminder that follows.
     ///
     /// # Errors
     /// When the table cannot be written, or the lease was lost.
@@ -296,7 +385,7 @@ impl<T: Table> Store<T> {
         merchant: &MerchantId,
         seq: u64,
         to: Recipient,
-        last: bool,
+        last: Option<Option<(Reminder, Timestamp)>>,
         owner: &str,
     ) -> Result<(), PortError> {
         let step = NotificationStep::Sent { to, last, owner };
@@ -397,18 +486,66 @@ impl<T: Table> Store<T> {
     ) -> Result<Rearmed, PortError> {
         for (step, done) in [
             (NotificationStep::Rearm { wall, now }, Rearmed::Armed),
+            (NotificationStep::RearmLate { wall, now }, Rearmed::Waits),
             (NotificationStep::GiveUp { wall, now }, Rearmed::GivenUp),
         ] {
-            match self
-                .update_event(merchant, seq, step, ReturnValue::None)
-                .await
-            {
-                Ok(_) => return Ok(done),
-                Err(PortError::Conflict) => {}
-                Err(error) => return Err(error),
+            let event = key(merchant_pk(merchant), event_sk(seq));
+            let update = step.update(merchant, self.policy);
+            let update = SingleUpdate::new(event, update, ReturnValue::None);
+            let Updated::ConditionFailed(item) = self.table.update(update).await? else {
+                return Ok(done);
+            };
+            let sent = item.filter(|item| opt_s(item, "notice") == Some("sent"));
+            if let Some(sent) = sent {
+                let is_due = opt_time(&sent, "due_at").is_some_and(|at| at <= now);
+                let reminder = opt_s(&sent, REMINDER).and_then(Reminder::parse);
+                let rebind = event::read(&sent)?.event().announces();
+                return Ok(match reminder.zip(rebind).filter(|_| is_due) {
+                    Some((reminder, rebind)) => Rearmed::ReminderDue { reminder, rebind },
+                    None => Rearmed::NotNeeded,
+                });
             }
         }
         Ok(Rearmed::NotNeeded)
+    }
+
+    /// Arms a reminder of a sent notification for the phone on file, and for push if devices receive any.
+    ///
+    /// # Errors
+    /// `Conflict` when it was armed or ended already; otherwise when the table cannot be written.
+    pub async fn remind(
+        &self,
+        merchant: &Merchant,
+        seq: u64,
+        reminder: Reminder,
+        now: Timestamp,
+    ) -> Result<(), PortError> {
+        let step = NotificationStep::Remind {
+            reminder,
+            is_pushed: merchant.state.receives_pushes(self.policy, now),
+            has_previous: merchant.profile.notified_previous_phone(now).is_some(),
+            now,
+        };
+        let merchant_id = &merchant.profile.merchant_id;
+        self.update_event(merchant_id, seq, step, ReturnValue::None)
+            .await
+            .map(|_| ())
+    }
+
+    /// Ends the reminders of a notification whose change has taken effect or was stopped.
+    ///
+    /// # Errors
+    /// `Conflict` when they were armed or ended already; otherwise when the table cannot be written.
+    pub async fn end_reminders(
+        &self,
+        merchant: &MerchantId,
+        seq: u64,
+        reminder: Reminder,
+    ) -> Result<(), PortError> {
+        let step = NotificationStep::EndReminders { reminder };
+        self.update_event(merchant, seq, step, ReturnValue::None)
+            .await
+            .map(|_| ())
     }
 
     async fn update_event(

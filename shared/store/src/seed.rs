@@ -288,6 +288,7 @@ impl<T: Table> Store<T> {
                 activated_at,
                 effective_at: activated_at.plus_s(policy.hold_s),
                 cooldown_until: activated_at.plus_s(policy.cooldown_s),
+                waits: false,
             };
             state.cooldown_until = Some(times.cooldown_until);
             state.cooldown_end_unannounced = true;

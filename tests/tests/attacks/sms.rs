@@ -6,6 +6,7 @@ use serde_json::json;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant, merchant_id};
 use tests::scenario;
+use tests::transport::freeze_code_in;
 
 /// Requests a card and an OTP, then cancels. Returns true if an OTP was sent.
 async fn pump(app: &App, card: &str) -> bool {
@@ -129,4 +130,73 @@ async fn quotas_used_up_without_session() {
     app.post(&format!("{rebind}/identity/confirm"), code)
         .await
         .is(200, "agreement_pending");
+}
+
+/// A thief activates a card late in the evening. The owner sleeps through the first SMS.
+#[tokio::test]
+async fn notification_overlooked_at_night() {
+    let (world, app, _) = scenario::activated(NAME).await;
+    world.deliver_due().await;
+    let heard = world.sms.to(&app.profile.phone).len();
+    // The rest of the day, with a clean-up every hour.
+    for _ in 0..23 {
+        world.pass_s(HOUR_S);
+        world.clean_up().await;
+        world.deliver_due().await;
+    }
+    let texts = world.sms.to(&app.profile.phone).split_off(heard);
+    assert_eq!(texts.len(), 2, "two more chances to hear of it");
+    let code = freeze_code_in(&texts[1]).unwrap();
+    world
+        .freeze(&app.profile.account, &code, "1.1.1.1")
+        .await
+        .with_status(202);
+    let state = world.stored(NAME).await.state;
+    assert!(
+        state.frozen.is_some() && state.last_activation.is_none(),
+        "the old card is back"
+    );
+}
+
+/// A thief has the phone on file for some minutes. The owner's tablet still hears of the rebind at once.
+#[tokio::test]
+async fn rebind_begun_behind_the_owners_device() {
+    let (world, owner) = InProcess::with(NAME).await;
+    let device = |token: &str| json!({"platform": "apns", "token": token});
+    owner
+        .put("/v1/push-targets/tablet", device("owner-token"))
+        .await
+        .ok(204);
+    world.deliver_due().await;
+    world.pass_s(POLICY.push_trusted_age_s + 1);
+    let thief = world.log_in_on(NAME, "a device of the thief").await;
+    thief
+        .put("/v1/push-targets/mine", device("thief-token"))
+        .await
+        .ok(204);
+    world.deliver_due().await;
+    let _ = world.push.take_tokens();
+    let rebind = thief.request(GOOD_CARD).await;
+    thief.identify(&rebind).await;
+    world.deliver_due().await;
+    // A code was asked for, and the identity was confirmed.
+    assert_eq!(world.push.take_tokens(), ["owner-token", "owner-token"]);
+}
+
+/// The provider is down, or the quota is used up with an error: nobody was notified, so nothing is paid to the new card.
+#[tokio::test]
+async fn change_without_a_notification() {
+    let (world, app, _) = scenario::activated(NAME).await;
+    world.sms.set_down(true);
+    let old = world
+        .stored(NAME)
+        .await
+        .state
+        .last_activation
+        .unwrap()
+        .old_card;
+    world.pass_s(3 * 24 * HOUR_S);
+    let operation = app.profile.payout("create_payout", "pay_unseen");
+    let payout = world.core(operation).await.unwrap();
+    assert_eq!(payout["card"]["card_id"], old.unwrap().as_str());
 }

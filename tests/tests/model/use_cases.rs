@@ -305,7 +305,7 @@ async fn notify(
     }]});
     let batch: StreamEvent = serde_json::from_value(batch).unwrap();
     let store = Store::over(ports.clone(), &Policy::CURRENT);
-    let function = ConfirmationNotice::new(store, keys, ports.clone(), ports.clone());
+    let function = ConfirmationNotice::new(store, keys, ports.clone(), ports.clone(), false);
     let reply = function.handle(batch, || wall).await;
     Next::Ended {
         again: reply != BatchReply::default(),

@@ -78,7 +78,7 @@ impl Scene {
         let mut scene = Self {
             stream: TableStream::open(&url, &arn).await,
             host: Host::new(mapping, Retries::Decremented, 1, 1),
-            notice: ConfirmationNotice::new(store, keys, sns.clone(), sns.clone()),
+            notice: ConfirmationNotice::new(store, keys, sns.clone(), sns.clone(), false),
             cleanup: CooldownCleanup::new(world.store(), world.bank.clone(), true),
             sns,
             clean_up_at: clock.now().plus_s(CLEAN_UP_EVERY_S),

@@ -113,6 +113,7 @@ fn started() -> Rebind {
         activated_at: None,
         effective_at: None,
         cooldown_until: None,
+        waiting_for_notification: false,
         test_succeeded_at: None,
         ended_reason: None,
         reserved_phone_masked: "139****0001".to_owned(),
@@ -141,6 +142,7 @@ fn activated() -> Rebind {
         activated_at: Some(at("2026-11-22T10:10:00+08:00")),
         effective_at: Some(at("2026-11-23T10:10:00+08:00")),
         cooldown_until: Some(at("2026-12-22T10:10:00+08:00")),
+        waiting_for_notification: true,
         ..started()
     }
 }

@@ -18,6 +18,7 @@ use domain::vocabulary;
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::ops::Not;
 
 vocabulary! {
     /// How a code reaches the merchant.
@@ -163,9 +164,12 @@ pub struct Rebind {
     /// When the pointer moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activated_at: Option<Time>,
-    /// Payouts created from this time on go to the new card.
+    /// Payouts created from this time on go to the new card. Planned while `waiting_for_notification`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective_at: Option<Time>,
+    /// True while the owner's notification is not handed over: payouts go as during the hold.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub waiting_for_notification: bool,
     /// The end of the cooldown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cooldown_until: Option<Time>,
@@ -226,6 +230,7 @@ impl Rebind {
             next_actions: next_actions(merchant, rebind, policy, now),
             activated_at: times.map(|times| Time(times.activated_at)),
             effective_at: times.map(|times| Time(times.effective_at)),
+            waiting_for_notification: times.is_some_and(|times| times.waits),
             cooldown_until: times.map(|times| Time(times.cooldown_until)),
             test_succeeded_at: activated.and_then(|activated| match &activated.test {
                 TestTransfer::Arrived { at, .. } => Some(Time(*at)),

@@ -20,7 +20,7 @@ impl Context<'_> {
         let mut transition = match rebind.purpose {
             Purpose::Activate => {
                 let hold_s = self.hold_s(&rebind);
-                self.activate(&rebind, hold_s)
+                self.activate(&rebind, hold_s, true)
             }
             Purpose::Standby => self.add_standby(&rebind),
         };
@@ -47,13 +47,18 @@ impl Context<'_> {
 
     /// Activates the card in one atomic write: the old card becomes retiring, the cooldown starts, and the history and the
     /// notifications are recorded.
-    pub(super) fn activate(&self, rebind: &Rebind, hold_s: i64) -> Transition {
+    ///
+    /// `waits`: it does not take effect before the owner's notification is handed over.
+    pub(super) fn activate(&self, rebind: &Rebind, hold_s: i64, waits: bool) -> Transition {
         let before = &self.merchant.state;
         let old = before.active.clone();
         // Without an active card, `lost` has no effect.
         let lost = rebind.reason == Reason::Lost && old.is_some();
         let short = lost && self.lost_card_shortens_cooldown();
-        let times = self.schedule(hold_s, short);
+        let times = Activation {
+            waits,
+            ..self.schedule(hold_s, short)
+        };
         let mut rebind = rebind.clone();
         rebind.old_card = old.as_ref().map(|old| old.card.clone());
         let old_id = rebind.old_card.as_ref().map(|old| old.card_id.clone());
@@ -98,7 +103,8 @@ impl Context<'_> {
             .effective_at
             .plus_s(self.policy.freeze_after_effective_s);
         self.limit_standby_codes(&mut state);
-        self.issue_freeze_code(&mut state, Some(&rebind), Some(good_until), true);
+        let good_until = (!waits).then_some(good_until);
+        self.issue_freeze_code(&mut state, Some(&rebind), good_until, true);
         state.last_activation = Some(LastActivation {
             number: rebind.rebind_id.number(),
             rebind_id: rebind.rebind_id.clone(),
@@ -124,6 +130,7 @@ impl Context<'_> {
             activated_at: self.now,
             effective_at: self.now.plus_s(hold_s),
             cooldown_until: self.now.plus_s(cooldown_s),
+            waits: false,
         }
     }
 
@@ -147,6 +154,7 @@ impl Context<'_> {
         state.standby.push(StandbyCard {
             bound: bound_card(rebind),
             usable_at,
+            waits: true,
         });
         self.issue_freeze_code(&mut state, Some(rebind), None, false);
         self.advance(state, rebind, stage, event)
@@ -177,7 +185,8 @@ impl Context<'_> {
             cards.any(|card_id| Some(card_id.number()) == number)
         };
         for code in &mut state.freeze_codes {
-            if code.good_until.is_none() && !is_standby(code.rebind) {
+            // The code of an activation that waits gets its end with the hand-over.
+            if code.good_until.is_none() && !code.activation && !is_standby(code.rebind) {
                 code.good_until = Some(self.now.plus_s(self.policy.freeze_after_effective_s));
             }
         }
@@ -206,7 +215,11 @@ impl Context<'_> {
         if !last.times.is_effective(self.now) {
             // The new card has received no payout, so its freeze code cannot hold any.
             for code in &mut state.freeze_codes {
-                code.activation &= code.rebind != Some(last.number);
+                if code.rebind == Some(last.number) {
+                    code.activation = false;
+                    let until = self.now.plus_s(self.policy.freeze_after_effective_s);
+                    code.good_until = code.good_until.or(Some(until));
+                }
             }
         }
         if state.lost_at == Some(last.times.activated_at) {

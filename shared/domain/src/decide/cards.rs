@@ -42,6 +42,9 @@ impl Context<'_> {
         let state = &self.merchant.state;
         if let Some(replaced) = state.replaced(card_id) {
             let in_flight = Rejection::new(ErrorCode::PayoutInFlight).next(&[NextAction::Wait]);
+            if self.merchant.state.is_needed(replaced) {
+                return Err(in_flight);
+            }
             if self.now < replaced.removable_at {
                 return Err(in_flight.retry_after(seconds_until(replaced.removable_at, self.now)));
             }

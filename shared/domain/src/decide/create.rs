@@ -202,7 +202,17 @@ pub(super) fn check_rebind_allowed(
     check_document_valid(merchant, now)?;
     check_quiet_period(merchant, policy, now)?;
     check_no_open_rebind(merchant, policy, now)?;
-    check_cooldown(merchant, now)
+    check_cooldown(merchant, now)?;
+    check_no_hold(merchant, now)
+}
+
+/// Holds do not overlap. One that began late, after its notification, can outlast the cooldown.
+fn check_no_hold(merchant: &Merchant, now: Timestamp) -> Result<(), Rejection> {
+    if merchant.state.hold(now).is_some() {
+        return Err(Rejection::new(ErrorCode::RequestInProgress)
+            .next(&[NextAction::Wait, NextAction::ContactSupport]));
+    }
+    Ok(())
 }
 
 /// Allows one open rebind at a time. A rebind that is not loaded may still be open, so it blocks too.

@@ -36,7 +36,7 @@ impl Context<'_> {
         let in_force = codes.any(|code| {
             code.activation && code.works_at(self.now) && !code.rebind.is_some_and(is_undone)
         });
-        let rebind = announced.map(|number| self.loaded(number)).transpose()?;
+        let rebind = announced.and_then(|number| self.merchant.numbered(number));
         let is_standby = |rebind: &&Rebind| before.standby(&rebind.new_card.card_id).is_some();
         let mut ended: Vec<&Rebind> = rebind.into_iter().filter(is_standby).collect();
         let of_hold = undone.map(|last| last.number);

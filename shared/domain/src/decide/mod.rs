@@ -17,6 +17,7 @@ mod create;
 mod freeze;
 mod identity;
 mod next_actions;
+mod notified;
 mod notify;
 mod operator;
 mod payouts;
@@ -50,6 +51,7 @@ pub use challenge::{attempts_left, attempts_max, deposit_of, otp_of, pending_otp
 pub use create::{CardFacts, Create};
 pub use identity::Document;
 pub use next_actions::next_actions;
+pub use notified::NotifiedBy;
 
 /// A command with the session that issues it.
 #[derive(Clone, Debug)]
@@ -160,6 +162,8 @@ pub enum Command {
     AssignPayout(Payout),
     /// Clean-up: remove a replaced card whose retention is over.
     RemoveCard(CardId),
+    /// The owner was notified of the rebind's change: it may take effect. An operator gives a reason.
+    ConfirmNotified(NotifiedBy, Option<String>),
     /// Clean-up: end an overdue rebind.
     Expire,
     /// Clean-up: complete an activated rebind whose hold is over.
@@ -234,6 +238,7 @@ pub fn decide(
         Command::EndOtherSessions => ctx.end_other_sessions(),
         Command::AssignPayout(payout) => ctx.assign_payout(payout),
         Command::RemoveCard(card_id) => ctx.remove_card(card_id),
+        Command::ConfirmNotified(by, reason) => ctx.confirm_notified(*by, reason.as_deref()),
         Command::Expire => ctx.expire(),
         Command::Complete => ctx.complete(),
         Command::EndCooldown => ctx.end_cooldown(),

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::history::event::Event;
 use crate::merchant::{MerchantState, Profile};
-use crate::notification::{Notification, Recipient, notification};
+use crate::notification::{Notification, Recipient, is_for_trusted_devices, notification};
 use crate::pii::Phone;
 use crate::policy::DAY_S;
 use crate::transition::NewEvent;
@@ -43,7 +43,11 @@ impl Context<'_> {
         let previous = profile.notified_previous_phone(self.now);
         let is_contact = |phone: &Phone| *phone == profile.phone_on_file || Some(phone) == previous;
         let reserved = reserved.filter(|reserved| !is_contact(reserved));
-        let is_pushed = self.merchant.state.receives_pushes(self.policy, self.now);
+        let state = &self.merchant.state;
+        let is_pushed = match is_for_trusted_devices(&event) {
+            true => state.has_trusted_device(self.policy, self.now),
+            false => state.receives_pushes(self.policy, self.now),
+        };
         let all = [
             Some(Notification::OnFile),
             previous.map(|_| Notification::Previous),

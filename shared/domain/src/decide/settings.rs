@@ -59,7 +59,7 @@ impl Context<'_> {
             .push_targets
             .iter()
             .find(|target| target.id == new.target.id);
-        if known == Some(&new.target) {
+        if known.is_some_and(|known| known.is_same(&new.target)) {
             return Ok(Transition::none());
         }
         if known.is_some() {
@@ -72,6 +72,8 @@ impl Context<'_> {
         after
             .push_targets
             .retain(|target| target.id != new.target.id);
+        let mut new = new.clone();
+        new.target.registered_at = known.map_or(self.now, |known| known.registered_at);
         after.push_targets.push(new.target.clone());
         if known.is_some() {
             after.push_removed_at = Some(self.now);
@@ -85,7 +87,7 @@ impl Context<'_> {
             event: Some(self.event(event, None)),
             push: Some(PushChange {
                 removed: known.cloned(),
-                added: Some(new.clone()),
+                added: Some(new),
             }),
             ..Transition::none()
         })

@@ -94,13 +94,16 @@ impl Context<'_> {
         })
     }
 
-    /// Activates the standby card without a hold, because the card has already waited.
+    /// Activates the standby card without a hold, because the card has already waited. If nobody was notified of it, it
+    /// waits for the notification of the switch.
     pub(super) fn switch(&self, rebind: &Rebind) -> Transition {
         // Ignore the reason of the original rebind: a switch never counts as a lost card.
         let switched = Rebind {
             reason: Reason::Replace,
             ..rebind.clone()
         };
-        self.activate(&switched, 0)
+        let standby = self.merchant.state.standby(&rebind.new_card.card_id);
+        let waits = standby.is_none_or(|standby| standby.waits);
+        self.activate(&switched, 0, waits)
     }
 }

@@ -9,6 +9,7 @@
 use super::fact::Member;
 use crate::card::Card;
 use crate::contact::ContactField;
+use crate::decide::NotifiedBy;
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::ids::{CardId, PayoutId, RebindId};
@@ -126,6 +127,7 @@ events! {
     MicroDepositSent(MicroDepositSent),
     MicroDepositReturned(MicroDepositReturned),
     Activated(Activated),
+    ChangeNotified(ChangeNotified),
     Completed(OfRebind),
     StandbyReady(StandbyReady),
     Rejected(Rejected),
@@ -152,6 +154,32 @@ events! {
     PushTargetChanged(PushTargetChanged),
     PushTargetRemoved(PushTargetRemoved),
     DeviceAdded(NoFacts),
+}
+
+impl Event {
+    /// The number of the rebind whose change this event announces to the owner, with a freeze code and reminders.
+    #[must_use]
+    pub fn announces(&self) -> Option<u32> {
+        if let Self::Activated(event) = self {
+            return Some(event.rebind_id.number());
+        }
+        let Self::StandbyReady(event) = self else {
+            return None;
+        };
+        Some(event.rebind_id.number())
+    }
+
+    /// The same announcement with another time of the effect.
+    #[must_use]
+    pub fn taking_effect_at(mut self, at: Timestamp) -> Self {
+        if let Self::Activated(event) = &mut self {
+            event.effective_at = at;
+        }
+        if let Self::StandbyReady(event) = &mut self {
+            event.usable_at = at;
+        }
+        self
+    }
 }
 
 /// Declares the facts of an event: the struct and both directions of its JSON. Each field is the member with the same
@@ -336,6 +364,18 @@ facts! {
         /// True if this freeze holds the payouts.
         holds_payouts: bool,
         /// The operator's reason, for a freeze without a code.
+        reason: Option<String>,
+    }
+
+    /// See [`EventKind::ChangeNotified`].
+    ChangeNotified {
+        /// The rebind.
+        rebind_id: RebindId,
+        /// What counts as the hand-over.
+        by: NotifiedBy,
+        /// The time from which payouts go to the new card, for an activation.
+        effective_at: Option<Timestamp>,
+        /// The operator's reason.
         reason: Option<String>,
     }
 

@@ -73,7 +73,9 @@ fn missing_or_malformed_fact_is_named() {
             missing.remove(name);
             let is_optional = match name.as_str() {
                 "serial" => matches!(kind, EventKind::CodeSent | EventKind::Rejected),
-                "rebind_id" | "reason" => kind == EventKind::Frozen,
+                "rebind_id" => kind == EventKind::Frozen,
+                "reason" => matches!(kind, EventKind::Frozen | EventKind::ChangeNotified),
+                "effective_at" => kind == EventKind::ChangeNotified,
                 _ => false,
             };
             match Event::read(kind, &missing) {

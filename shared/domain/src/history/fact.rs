@@ -2,7 +2,7 @@
 
 use super::event::{Data, EventCard, Match, Nullable};
 use crate::contact::ContactField;
-use crate::decide::BankAnswer;
+use crate::decide::{BankAnswer, NotifiedBy};
 use crate::error_code::ErrorCode;
 use crate::ids::{CardId, PayoutId, RebindId};
 use crate::lang::Lang;
@@ -110,6 +110,7 @@ texts! {
     ErrorCode: |code: &ErrorCode| code.as_str(), ErrorCode::parse;
     PushPlatform: |platform: &PushPlatform| platform.as_str(), PushPlatform::parse;
     Purpose: |purpose: &Purpose| purpose.as_str(), Purpose::parse;
+    NotifiedBy: |by: &NotifiedBy| by.as_str(), NotifiedBy::parse;
     OtpPurpose: |purpose: &OtpPurpose| purpose.as_str(), OtpPurpose::parse;
     ContactField: |field: &ContactField| field.as_str(), ContactField::parse;
     Reason: |reason: &Reason| reason.as_str(), Reason::parse;

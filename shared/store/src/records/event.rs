@@ -17,7 +17,10 @@ use domain::rebind::Sealed;
 pub(crate) const NOTIFICATION_DUE: &str = "due";
 
 /// The value of a recipient whose phone is read from the record when the message is sent.
-const OF_RECORD: &str = "record";
+pub(crate) const OF_RECORD: &str = "record";
+
+/// The attribute of a notification without which its change does not take effect, until the phone on file has it.
+pub(crate) const AWAITED: &str = "awaited";
 
 /// The attribute of a recipient's part of a notification.
 pub(crate) const fn recipient_name(to: Recipient) -> &'static str {
@@ -51,6 +54,8 @@ pub fn attributes(event: &ChainedEvent, policy: &Policy) -> Result<Attributes, P
     ];
     if !event.notifications.is_empty() {
         attributes.push(("notice", Some(s(NOTIFICATION_DUE))));
+        let is_awaited = event.event().announces().is_some();
+        attributes.push((AWAITED, is_awaited.then(|| n(1))));
         let retry_at = event.at.plus_s(policy.notification_retry_s);
         attributes.extend(due(&event.merchant_id, Some(retry_at)));
         for notification in &event.notifications {

@@ -98,6 +98,8 @@ stored! {
         bound: BoundCardV1,
         #[serde(rename = "use")]
         usable_at: i64,
+        #[serde(rename = "w", default, skip_serializing_if = "Not::not")]
+        waits: bool,
     }
 }
 
@@ -134,6 +136,8 @@ stored! {
         effective_at: i64,
         #[serde(rename = "cool")]
         cooldown_until: i64,
+        #[serde(rename = "w", default, skip_serializing_if = "Not::not")]
+        waits: bool,
     }
 }
 
@@ -207,18 +211,27 @@ impl Stored<FreezeCode> for FreezeCodeV1 {
     }
 }
 
-/// Id, tag of the token.
+/// Id, tag of the token, time of the registration.
 #[derive(Serialize, Deserialize)]
-struct PushTargetV1(String, String);
+struct PushTargetV1(String, String, #[serde(default)] i64);
 
 impl Stored<PushTarget> for PushTargetV1 {
-    fn of(PushTarget { id, token_tag }: &PushTarget) -> Self {
-        Self(id.clone(), token_tag.clone())
+    fn of(value: &PushTarget) -> Self {
+        let PushTarget {
+            id,
+            token_tag,
+            registered_at,
+        } = value;
+        Self(id.clone(), token_tag.clone(), registered_at.epoch_s())
     }
 
     fn back(self) -> Result<PushTarget, PortError> {
-        let Self(id, token_tag) = self;
-        Ok(PushTarget { id, token_tag })
+        let Self(id, token_tag, registered_at) = self;
+        Ok(PushTarget {
+            id,
+            token_tag,
+            registered_at: registered_at.back()?,
+        })
     }
 }
 

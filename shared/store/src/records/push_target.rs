@@ -22,6 +22,7 @@ pub(crate) fn registered(target: &NewPushTarget) -> Result<Attributes, PortError
         version(),
         ("platform", Some(s(target.platform.as_str()))),
         ("token", Some(b(&token.0))),
+        ("registered_at", Some(time(target.target.registered_at))),
         ("removed_at", None),
         ("ttl", None),
     ])
@@ -48,6 +49,7 @@ pub fn read(item: &Item) -> Result<KeptPushTarget, PortError> {
         tag: tag.to_owned(),
         platform: platform.ok_or_else(|| broken("platform"))?,
         sealed_token: Sealed(opt_b(item, "token").ok_or_else(|| broken("token"))?),
+        registered_at: opt_time(item, "registered_at"),
         removed_at: opt_time(item, "removed_at"),
     })
 }

@@ -70,6 +70,7 @@ fn hold_is_24_h_and_cooldown_30_days() {
         activated_at: t(60),
         effective_at: t(60 + DAY_S),
         cooldown_until: t(60 + 30 * DAY_S),
+        waits: false,
     };
     let activated_card = ActivatedCard {
         times: times.clone(),

@@ -42,6 +42,8 @@ pub(super) struct World {
     rebinds: BTreeMap<u32, Rebind>,
     /// The stored payouts, by id.
     payouts: BTreeMap<PayoutId, Payout>,
+    /// True if each notification of a change is handed over at once, without an event of its own.
+    notifies: bool,
 }
 
 impl World {
@@ -54,7 +56,14 @@ impl World {
             history: Vec::new(),
             rebinds: BTreeMap::new(),
             payouts: BTreeMap::new(),
+            notifies: true,
         }
+    }
+
+    /// The same world without hand-overs: an activation waits for its notification.
+    pub(super) fn unnotified(mut self) -> Self {
+        self.notifies = false;
+        self
     }
 
     pub(super) fn at(mut self, after_s: i64) -> Self {
@@ -102,6 +111,9 @@ impl World {
         self.history
             .extend(transition.chained(&self.merchant, None, &POLICY));
         self.merchant = transition.applied_to(&self.merchant);
+        if self.notifies {
+            self.hand_over();
+        }
         if let Some(change) = &transition.payout {
             let payout = change.payout();
             self.payouts
@@ -110,6 +122,40 @@ impl World {
         for rebind in self.merchant.rebind.iter().chain(&self.merchant.latest) {
             self.rebinds
                 .insert(rebind.rebind_id.number(), rebind.clone());
+        }
+    }
+
+    fn hand_over(&mut self) {
+        let state = &mut self.merchant.state;
+        for standby in &mut state.standby {
+            standby.waits = false;
+        }
+        if let Some(last) = state
+            .last_activation
+            .as_mut()
+            .filter(|last| last.times.waits)
+        {
+            last.times.waits = false;
+            let until = last
+                .times
+                .effective_at
+                .plus_s(POLICY.freeze_after_effective_s);
+            let mut codes = state.freeze_codes.iter_mut();
+            if let Some(code) =
+                codes.find(|code| code.rebind == Some(last.number) && code.activation)
+            {
+                code.good_until = Some(until);
+            }
+        }
+        for rebind in self
+            .merchant
+            .rebind
+            .iter_mut()
+            .chain(&mut self.merchant.latest)
+        {
+            if let RebindState::Activated(activated) = &mut rebind.stage {
+                activated.times.waits = false;
+            }
         }
     }
 
@@ -344,6 +390,12 @@ impl World {
         Some(active.card.card_id.number())
     }
 
+    /// The card that a payout gets now.
+    pub(super) fn paid_to_now(&self) -> Option<u32> {
+        let card = self.merchant.state.paying_card(self.now)?;
+        Some(card.card_id.number())
+    }
+
     /// The use of this rebind's latest freeze code; of no code if it has none.
     pub(super) fn freeze_command(&self, number: u32) -> Command {
         let codes = self.merchant.state.freeze_codes.iter();
@@ -457,6 +509,7 @@ pub(super) fn push(id: &str, token: &str) -> Command {
         target: PushTarget {
             id: id.to_owned(),
             token_tag: token.to_owned(),
+            registered_at: t(0),
         },
         platform: PushPlatform::Apns,
         sealed_token: Some(Sealed(vec![2])),
@@ -475,6 +528,11 @@ pub(super) fn settlement(cycle: &str, daily_limit_fen: i64) -> Command {
 }
 
 /// The payout id with this name.
+/// The hand-over of a change's notification.
+pub(super) fn notified() -> Command {
+    Command::ConfirmNotified(NotifiedBy::Sms, None)
+}
+
 pub(super) fn payout_id(name: &str) -> PayoutId {
     PayoutId::parse(&format!("pay_{name}")).unwrap()
 }

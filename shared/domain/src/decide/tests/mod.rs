@@ -17,6 +17,7 @@ mod identity;
 mod kept;
 mod merchant;
 mod model;
+mod notified;
 mod payout_properties;
 mod payouts;
 mod personal_data;

@@ -23,6 +23,8 @@ struct Activated {
     is_short: bool,
     at: Timestamp,
     effective_at: Timestamp,
+    /// True until the notification was handed over.
+    waits: bool,
     /// `None` after the cooldown was cancelled.
     cooldown_until: Option<Timestamp>,
     /// True if it was frozen in its hold or reverted.
@@ -31,6 +33,12 @@ struct Activated {
     in_time: bool,
     /// True if an operator confirmed it, so that nothing can undo it any more.
     is_final: bool,
+}
+
+impl Activated {
+    fn in_hold(&self, now: Timestamp) -> bool {
+        self.waits || now < self.effective_at
+    }
 }
 
 /// The model.
@@ -42,6 +50,8 @@ pub(super) struct Model {
     frozen: Option<bool>,
     /// The standby cards and from when they are usable.
     standby: BTreeMap<CardId, Timestamp>,
+    /// The standby cards that nobody was notified of, by rebind number.
+    unseen: BTreeSet<u32>,
     /// Cards that payouts must not be assigned to: lost, frozen, reverted or unbound.
     bad: BTreeSet<CardId>,
     /// Cards that an operator decided against. Their unsent payouts wait for another card.
@@ -55,6 +65,19 @@ pub(super) struct Model {
     total_fen: u64,
     /// True if the clock ever went back. Past periods can then apply again, so "valid at" is not certain.
     went_back: bool,
+}
+
+/// The code of an activation that was undone while it waited works for some more days.
+fn end_waiting_code(
+    codes: &mut BTreeMap<u32, Option<Timestamp>>,
+    undone: &mut Activated,
+    now: Timestamp,
+) {
+    if std::mem::take(&mut undone.waits)
+        && let Some(code) = codes.get_mut(&undone.number)
+    {
+        *code = Some(now.plus_s(7 * DAY_S));
+    }
 }
 
 impl Model {
@@ -88,7 +111,7 @@ impl Model {
         if self.frozen == Some(true) {
             return None;
         }
-        match self.last().filter(|last| now < last.effective_at) {
+        match self.last().filter(|last| last.in_hold(now)) {
             Some(last) if last.old_is_lost => None,
             Some(last) => last.old.as_ref(),
             None => self.pointer.as_ref(),
@@ -123,6 +146,7 @@ impl Model {
                 self.note_freeze(before, act, holds, now);
             }
             Some(EventKind::Unfrozen) => self.note_unfreeze(act, now),
+            Some(EventKind::ChangeNotified) => self.note_notified(before, now),
             Some(EventKind::CardUnbound | EventKind::CardRemoved) => {
                 if let Command::Unbind(card) | Command::RemoveCard(card) = act {
                     assert_ne!(self.pointer.as_ref(), Some(card));
@@ -156,6 +180,7 @@ impl Model {
                         | Kind::Completed
                         | Kind::Expired
                         | Kind::CooldownEnded
+                        | Kind::ChangeNotified
                         // Only a retired card, never one that the operator could restore.
                         | Kind::CardRemoved
                 )
@@ -231,6 +256,9 @@ impl Model {
         if let Some(card) = card {
             assert!(!self.bad.contains(card), "paid to {card}");
             assert!(!self.standby.contains_key(card), "paid to a standby card");
+            let mut all = self.activations.iter();
+            let unseen = all.any(|one| one.waits && !one.undone && one.card == *card);
+            assert!(!unseen, "paid to {card} before its notification");
         }
         if !self.went_back {
             assert_eq!(card, self.valid_card(now));
@@ -277,8 +305,9 @@ impl Model {
         }
         let number = rebind.rebind_id.number();
         let effective_at = now.plus_s(hold_s);
-        self.codes
-            .insert(number, Some(effective_at.plus_s(7 * DAY_S)));
+        let waits = !is_switch || self.unseen.remove(&number);
+        let until = (!waits).then(|| effective_at.plus_s(7 * DAY_S));
+        self.codes.insert(number, until);
         self.activations.push(Activated {
             number,
             card,
@@ -287,6 +316,7 @@ impl Model {
             is_short,
             at: now,
             effective_at,
+            waits,
             cooldown_until: Some(now.plus_s(days * DAY_S)),
             undone: false,
             in_time: false,
@@ -302,6 +332,23 @@ impl Model {
         self.standby.insert(card, usable_at);
         let number = rebind.rebind_id.number();
         self.codes.insert(number, None);
+        self.unseen.insert(number);
+    }
+
+    fn note_notified(&mut self, before: &Merchant, now: Timestamp) {
+        let number = before.rebind.as_ref().unwrap().rebind_id.number();
+        if self.unseen.remove(&number) {
+            return;
+        }
+        let last = self.activations.iter_mut().rev().find(|one| !one.undone);
+        let last = last.unwrap();
+        assert!(last.number == number && last.waits, "notified twice");
+        last.waits = false;
+        last.effective_at = last.effective_at.max(now.plus_s(DAY_S / 2));
+        let until = last.effective_at.plus_s(7 * DAY_S);
+        if let Some(code) = self.codes.get_mut(&number) {
+            *code = Some(until);
+        }
     }
 
     fn note_revert(&mut self, before: &Merchant, now: Timestamp) {
@@ -309,9 +356,10 @@ impl Model {
         let last = self.activations.iter_mut().rev().find(|one| !one.undone);
         let last = last.unwrap();
         assert_eq!(last.number, number, "a later activation was undone");
-        assert!(now < last.effective_at.plus_s(7 * DAY_S));
+        assert!(last.waits || now < last.effective_at.plus_s(7 * DAY_S));
         last.undone = true;
-        last.in_time = now < last.effective_at;
+        last.in_time = last.in_hold(now);
+        end_waiting_code(&mut self.codes, last, now);
         self.bad.insert(last.card.clone());
         let may_be_paid = |old: &CardId| !last.old_is_lost && !self.bad.contains(old);
         self.pointer = last.old.clone().filter(may_be_paid);
@@ -339,7 +387,8 @@ impl Model {
         let last = self.activations.last_mut();
         let last = last.filter(|one| !one.undone && !one.is_final);
         if let Some(last) = last {
-            if now < last.effective_at {
+            if last.in_hold(now) {
+                end_waiting_code(&mut self.codes, last, now);
                 // A freeze in the hold restores the old card, even if it was reported lost, with any code.
                 last.undone = true;
                 last.in_time = true;

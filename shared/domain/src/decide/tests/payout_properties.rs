@@ -157,7 +157,13 @@ impl<'s> Life<'s> {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::Jump(by_s) => self.store.jump(*by_s),
+            Step::Jump(by_s) => {
+                // Often, but not always, the notifications were handed over before.
+                if by_s % 8 != 1 {
+                    self.notify_all();
+                }
+                self.store.jump(*by_s);
+            }
             Step::Rebind {
                 card,
                 lost,
@@ -351,7 +357,9 @@ impl<'s> Life<'s> {
         let codes = self.store.merchant.state.freeze_codes.clone();
         let code = codes.iter().rev().find(|code| code.rebind == Some(number));
         let command = Command::Freeze(code.map_or(0, |code| code.seq));
-        let done = self.command(number, None, &command);
+        let state = &self.store.merchant.state;
+        let read = code.and_then(|code| state.rebind_to_freeze(code, self.store.now));
+        let done = self.command(read.unwrap_or(number), None, &command);
         assert!(works || done.is_err());
         assert!(done.is_ok() || !works || self.store.went_back, "{done:?}");
     }
@@ -365,8 +373,15 @@ impl<'s> Life<'s> {
 
     // The clean-up.
 
+    fn notify_all(&mut self) {
+        for number in 1..=self.latest() {
+            let _ = self.command(number, None, &notified());
+        }
+    }
+
     /// Processes exactly what is due, with this answer of the bank to every query. Nothing is due afterwards.
     fn clean_up(&mut self, answer: Option<TransferAnswer>) {
+        self.notify_all();
         self.check_due_times();
         let now = self.store.now;
         for number in 1..=self.latest() {

@@ -103,6 +103,7 @@ enum Asking {
     Expire,
     Complete,
     EndCooldown,
+    Notified,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -154,6 +155,7 @@ fn asking() -> impl Strategy<Value = Asking> {
         1 => Just(Asking::Expire),
         1 => Just(Asking::Complete),
         1 => Just(Asking::EndCooldown),
+        2 => Just(Asking::Notified),
     ]
 }
 
@@ -245,6 +247,7 @@ impl Run<'_> {
             }
             Step::CleanUp => {
                 for number in 1..=self.store.merchant.state.rebinds {
+                    self.command(number, None, &notified());
                     self.command(number, None, &Command::Expire);
                     self.command(number, None, &Command::Complete);
                 }
@@ -413,6 +416,7 @@ impl Run<'_> {
             Asking::Expire => Command::Expire,
             Asking::Complete => Command::Complete,
             Asking::EndCooldown => Command::EndCooldown,
+            Asking::Notified => notified(),
         };
         (number, act)
     }

@@ -185,10 +185,15 @@ fn replaced_device_is_notified_for_7_days() {
         change.removed,
         Some(PushTarget {
             id: "phone-1".to_owned(),
-            token_tag: "token".to_owned()
+            token_tag: "token".to_owned(),
+            registered_at: t(0),
         })
     );
-    assert_eq!(change.added.unwrap().target.token_tag, "other");
+    let added = change.added.unwrap().target;
+    assert_eq!(
+        (added.token_tag.as_str(), added.registered_at),
+        ("other", t(0))
+    );
     assert_eq!(world.merchant.state.push_targets.len(), 1);
     assert_eq!(world.merchant.state.push_removed_at, Some(t(60)));
 }

@@ -63,6 +63,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         row("clean-up", "expire", Command::Expire),
         row("clean-up", "complete", Command::Complete),
         row("clean-up", "end cooldown", Command::EndCooldown),
+        row("notified", "", notified()),
         row("clean-up", "remove card", Command::RemoveCard(card_id)),
     ]);
     rows
@@ -458,7 +459,7 @@ names! {
     Create Cancel CheckDocument ResendIdentityOtp ReserveAttempt SettleAttempt ReadAgreement SignAgreement StartCardCheck
     SettleCardCheck ResendCardOtp OtpNotSent SettleDeposit StartTestTransfer SettleTestTransfer StartActivation Unbind
     ChangeSettlement PutPushTarget RemovePushTarget Freeze NotifyFreezeGuesses FreezeByOperator Unfreeze
-    ChangeContact RenewDocument CreatePayout PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard Expire Complete EndCooldown AddDevice
+    ChangeContact RenewDocument CreatePayout PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard ConfirmNotified Expire Complete EndCooldown AddDevice
     EndOtherSessions
 }
 

@@ -115,6 +115,7 @@ fn times() -> Activation {
         activated_at: t(1_200),
         effective_at: t(1_200 + DAY_S),
         cooldown_until: t(1_200 + 30 * DAY_S),
+        waits: true,
     }
 }
 
@@ -224,6 +225,7 @@ fn full_state() -> MerchantState {
         standby: vec![StandbyCard {
             bound: bound(card_of("card_00001e6666666666666666", "0030"), 0),
             usable_at: t(DAY_S),
+            waits: true,
         }],
         replaced: vec![
             replaced("card_0000004444444444444444", "0010", Replaced::Usable),
@@ -249,6 +251,7 @@ fn full_state() -> MerchantState {
         push_targets: vec![PushTarget {
             id: "phone".to_owned(),
             token_tag: "abcdef12".to_owned(),
+            registered_at: t(-90),
         }],
         push_removed_at: Some(t(-60)),
         setting_changes: window(&[-120, -60]),
@@ -596,6 +599,7 @@ fn push_targets() -> Vec<Record> {
         target: PushTarget {
             id: "phone".to_owned(),
             token_tag: "abcdef12".to_owned(),
+            registered_at: t(-90),
         },
         platform: PushPlatform::Apns,
         sealed_token: Some(Sealed(vec![7, 7, 7])),
@@ -604,6 +608,7 @@ fn push_targets() -> Vec<Record> {
         tag: "abcdef12".to_owned(),
         platform: PushPlatform::Apns,
         sealed_token: Sealed(vec![7, 7, 7]),
+        registered_at: Some(t(-90)),
         removed_at,
     };
     let key = || key(merchant_pk(&merchant()), push_target_sk(&new.target));
