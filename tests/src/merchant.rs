@@ -645,11 +645,13 @@ impl<T: Transport + Clone> Merchant<T> {
         events
     }
 
-    /// The kinds of the merchant's events, oldest first.
+    /// The kinds of the merchant's events, oldest first, without the hand-overs of notifications: the stream records them at
+    /// a time of its own.
     pub async fn kinds(&self) -> Vec<String> {
         let events = self.history().await;
-        let kinds = events.iter().map(|event| event["kind"].as_str());
-        kinds.map(|kind| kind.unwrap().to_owned()).collect()
+        let kinds = events.iter().filter_map(|event| event["kind"].as_str());
+        let kinds = kinds.filter(|kind| *kind != "change_notified");
+        kinds.map(str::to_owned).collect()
     }
 }
 

@@ -42,8 +42,9 @@ mod calls_max {
     pub const STEP: usize = 2;
     /// An OTP attempt or a bank call: read, reservation, result.
     pub const TWO_WRITES: usize = 3;
-    /// A notification: its lease, the record with the phone on file, then a mark for each phone.
-    pub const NOTIFICATION: usize = 4;
+    /// A notification: its lease, the announced change with the merchant's record, its hand-over, the record with the phone on
+    /// file, then a mark for each phone.
+    pub const NOTIFICATION: usize = 7;
     /// With push: the targets, the key that decrypts their tokens, a mark for each device (here one), and one for all.
     pub const NOTIFICATION_WITH_PUSH: usize = NOTIFICATION + 4;
     /// A wrong freeze code: the account, the merchant, two counters.

@@ -4,7 +4,7 @@ use super::ConfirmationNotice;
 use application::backoff::Limits;
 use application::error::HandlerError;
 use application::ports::{KeptPushTarget, LoadMerchant, PortError, Selector};
-use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
+use application::transact::{Learned, Loaded, Start, Transactor, nothing_to_prepare};
 use domain::decide::{Command, NotifiedBy};
 use domain::history::{ChainedEvent, Event};
 use domain::ids::MerchantId;
@@ -24,6 +24,8 @@ pub(super) struct Announced {
     ahead: Option<ChangeAhead>,
     /// The clock of the business rules.
     now: Timestamp,
+    /// The merchant as read, for the hand-over.
+    loaded: Option<Loaded>,
 }
 
 impl Announced {
@@ -89,8 +91,11 @@ impl<T: Table, K, M, P> ConfirmationNotice<T, K, M, P> {
         Ok(Some(Announced {
             rebind,
             rebind_created_at: created_at.unwrap_or(leased.event.at),
-            ahead: merchant.and_then(|merchant| merchant.state.change_ahead(rebind, now)),
+            ahead: merchant
+                .as_ref()
+                .and_then(|merchant| merchant.state.change_ahead(rebind, now)),
             now,
+            loaded: merchant.map(Loaded::by_system),
         }))
     }
 
@@ -115,7 +120,11 @@ impl<T: Table, K, M, P> ConfirmationNotice<T, K, M, P> {
         let system = Transactor::system(&self.store, policy, id, now, limits);
         let plan = async |_: &Loaded, _: &Learned| Ok(Command::ConfirmNotified(by, None).into());
         let selector = Selector::Number(change.rebind);
-        match system.transact(selector, plan, nothing_to_prepare).await {
+        let start: Start<'_> = match change.loaded.take() {
+            Some(loaded) => (selector, loaded).into(),
+            None => selector.into(),
+        };
+        match system.transact(start, plan, nothing_to_prepare).await {
             Ok(_) => {
                 change.ahead = change.ahead.map(|ahead| ahead.notified(policy, now));
                 tracing::info!(notification.by = by.as_str(), "notification.handed_over");

@@ -14,7 +14,7 @@ const VERSIONS: [(u32, &str); 2] = [
     ),
     (
         2,
-        "0e25cc65591782cc73ac9321c0c2447db6938eab459962479df8a00995870d1a",
+        "0628f9ac9a40ecbec05c8719b3173c67c23e41a7aee163dcaebfc574261f0204",
     ),
 ];
 
