@@ -381,7 +381,7 @@ async fn counters_are_kept_for_two_days() {
     assert_eq!(
         kinds,
         [
-            ("A", "D"), // failures of a device, and of all others
+            ("A", "L"), // known devices and failures
             ("A", "Q"), // freeze attempts for an account
             ("I", "I"), // replies by their keys
             ("M", "N"), // removed push targets

@@ -1,7 +1,7 @@
 //! Wrong freeze codes, counted for a metric and for the notification of the owner.
 
 use super::Store;
-use super::client::{SingleUpdate, Table, Updated};
+use super::client::{Get, SingleUpdate, Table, Updated};
 use super::item::Item;
 use super::keys::{account_key, account_pk, key, source_pk};
 use super::records::{account, freeze_counter};
@@ -15,8 +15,13 @@ const COUNTER: &str = "Q";
 
 impl<T: Table> FreezeRequests for Store<T> {
     async fn account_merchant(&self, account: &str) -> Result<Option<MerchantId>, PortError> {
-        let found = self.table.batch_get(vec![account_key(account)]).await?;
-        Ok(found.first().and_then(account::merchant_id))
+        let get = Get {
+            key: account_key(account),
+            only: None,
+            consistent: true,
+        };
+        let found = self.table.get(get).await?;
+        Ok(found.as_ref().and_then(account::merchant_id))
     }
 
     async fn count_freeze_guess(

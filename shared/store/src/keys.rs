@@ -27,10 +27,13 @@ pub(super) fn merchant_of(pk: &str) -> Option<MerchantId> {
 pub(super) const STATE: &str = "Y";
 /// The sort key of the profile.
 pub(super) const PROFILE: &str = "Z";
-/// True for the key of a profile, the acquirer's record of a merchant. It lies in the record table.
+/// The sort key of an account.
+const ACCOUNT: &str = "A";
+
+/// True for the key of an item of the acquirer's record: a profile or an account. It lies in the record table.
 #[must_use]
 pub fn is_record(pk: &str, sk: &str) -> bool {
-    sk == PROFILE && pk.starts_with("M#")
+    (sk == PROFILE && pk.starts_with("M#")) || (sk == ACCOUNT && pk.starts_with("A#"))
 }
 
 /// The sort key of a payout's record.
@@ -63,7 +66,7 @@ pub(super) fn account_pk(account_hash: &str) -> String {
 
 /// The key of an account.
 pub(super) fn account_key(account_hash: &str) -> Item {
-    key(account_pk(account_hash), "A")
+    key(account_pk(account_hash), ACCOUNT)
 }
 
 /// The key of an account's logins.

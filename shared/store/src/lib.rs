@@ -1,8 +1,8 @@
 //! The store: two DynamoDB tables, the main one and the one of the acquirer's record.
 //!
 //! # Items
-//! The items marked with § lie in the record table: phone on file, names, document and tier are changed by the acquirer
-//! only. A function that serves merchants has no permission to write that table.
+//! The items marked with § lie in the record table: phone on file, names, document, tier and password are changed by the
+//! acquirer only. A function that serves merchants has no permission to write that table.
 //!
 //! | key (`pk`, `sk`) | what | written |
 //! |---|---|---|
@@ -14,7 +14,7 @@
 //! | `M#<merchant>`, `P#<time>#<payout>` | a pending payout | created, assigned, being paid; deleted once sent or returned |
 //! | `O#<payout>`, `O` | a payout under the acquirer's id, which makes its creation idempotent | with each change |
 //! | `M#<merchant>`, `C#<card>` | the encrypted number of a card from onboarding | by the acquirer |
-//! | `A#<mac of account>`, `A` | account: merchant, password hash | by the acquirer |
+//! | § `A#<mac of account>`, `A` | account: merchant, password hash | by the acquirer |
 //! | `A#<mac of account>`, `L` | known devices, failed logins of each and of all others, use of the session slots | login |
 //! | `S#<mac of address>`, `S` | failed logins from a source address | login |
 //! | `A#<mac of account>`, `Q` and `S#<mac of address>`, `Q` | wrong freeze codes, by the hour | freeze |
@@ -36,8 +36,8 @@
 //! | a merchant's rebinds | 2 queries | 1 RRU per 4 KB |
 //! | commit: state, rebind, event, OTP counter or card holders, idempotency row | 1 transaction | 2 WRU an item, up to 5 |
 //! | an attempt at a code: rebind, idempotency row | 1 transaction | 2 WRU an item |
-//! | login: account, its logins, address | 1 batch get | 3 RRU |
-//! | first login of a device: merchant state, event, logins, account, address | 1 query beside 1 get, 1 transaction | 1.5 RRU, 10 WRU |
+//! | login: account, its logins, address | 1 batch get beside 1 get | 3 RRU |
+//! | first login of a device: merchant state, event, logins, address | 1 query beside 1 get, 1 transaction | 1.5 RRU, 8 WRU |
 //! | payout created: merchant state, record, entry, event | 1 query beside 1 get, 1 transaction | 1.5 RRU, 8 WRU |
 //! | payout being paid, sent or returned, merchant given | 1 batch get beside 1 get, 1 transaction | 3 RRU, 8 WRU |
 //! | pending payouts, history | 2 queries | 1 RRU per 4 KB |

@@ -1,39 +1,41 @@
 //! Accounts, failed logins, sessions.
 
 use super::Store;
-use super::client::{SingleUpdate, Table, Transacted, Updated};
-use super::item::{Item, Update, broken, n, put_item, update_item, update_with};
+use super::client::{Get, SingleUpdate, Table, Transacted, Updated};
+use super::item::{Item, Update, n, put_item, update_item, update_with};
 use super::keys::{STATE, account_key, key, logins_key, merchant_pk, source_key};
 use super::records::{account, item_of, login_failures, logins, session};
 use application::ports::{LoginKeys, Logins, OpenSession, PortError};
-use aws_sdk_dynamodb::types::{ConditionCheck, Put, ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
 use domain::device;
 use domain::ids::MerchantId;
-use domain::login::{Account, LoginRead};
+use domain::login::LoginRead;
 use domain::merchant::Session;
 use domain::time::Timestamp;
 
 impl<T: Table> Logins for Store<T> {
     async fn read_login(&self, keys: &LoginKeys) -> Result<LoginRead, PortError> {
-        let wanted = vec![
-            account_key(&keys.account),
-            logins_key(&keys.account),
-            source_key(&keys.source),
-        ];
-        let items = self.table.batch_get(wanted).await?;
+        let wanted = vec![logins_key(&keys.account), source_key(&keys.source)];
+        let account = Get {
+            key: account_key(&keys.account),
+            only: None,
+            consistent: true,
+        };
+        let (items, account) =
+            futures::join!(self.table.batch_get(wanted), self.table.get_beside(account));
+        let items = items?;
         let find = |wanted: Item| {
             items.iter().find(|item| {
                 item.get("pk") == wanted.get("pk") && item.get("sk") == wanted.get("sk")
             })
         };
-        let account = find(account_key(&keys.account));
         let logins = find(logins_key(&keys.account));
         let source = find(source_key(&keys.source));
         let logins = logins.map_or_else(|| Ok(device::Logins::default()), logins::read)?;
         let (source, source_revision) =
             source.map_or_else(|| Ok(Default::default()), login_failures::read)?;
         Ok(LoginRead {
-            account: account.map(account::read).transpose()?,
+            account: account?.as_ref().map(account::read).transpose()?,
             known_device: logins
                 .device(&keys.device)
                 .map(|device| device.hash.clone()),
@@ -75,8 +77,8 @@ impl<T: Table> Logins for Store<T> {
                 vec![update_item(self.table.name(), state_key, state)?]
             }
         };
+        // A change of the password writes this item too, so a password that was compared before it opens nothing.
         items.push(self.put_logins(keys, &after.logins, now)?);
-        items.push(self.unchanged_account(keys, account)?);
         if refunds_source {
             items.extend(self.put_source(keys, after, now)?);
         }
@@ -170,23 +172,6 @@ impl<T: Table> Store<T> {
                 .expression_attribute_values(":rev", n(read))
         })
         .map(Some)
-    }
-
-    /// The condition that the password has not changed since it was compared.
-    fn unchanged_account(
-        &self,
-        keys: &LoginKeys,
-        account: &Account,
-    ) -> Result<TransactWriteItem, PortError> {
-        ConditionCheck::builder()
-            .table_name(self.table.name())
-            .set_key(Some(account_key(&keys.account)))
-            .condition_expression("#revision = :revision")
-            .expression_attribute_names("#revision", account::REVISION)
-            .expression_attribute_values(":revision", n(account.version))
-            .build()
-            .map(|check| TransactWriteItem::builder().condition_check(check).build())
-            .map_err(|error| broken(&error.to_string()))
     }
 
     async fn write(&self, items: Vec<TransactWriteItem>) -> Result<(), PortError> {

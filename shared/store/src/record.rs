@@ -83,11 +83,11 @@ impl<T: Table> Store<T> {
         update.put_all(profile::attributes(&record.profile)?);
         update.value("read", n(before.version));
         update.when("#version = :read");
-        let (table, record_table) = (self.table.name(), self.table.record_name());
+        let table = self.table.record_name();
         let profile = key(merchant_pk(&before.merchant_id), PROFILE);
         let account = account_key(&before.account.0);
         let mut parts = vec![
-            update_item(record_table, profile, update)?,
+            update_item(table, profile, update)?,
             update_item(table, account, account::of_record(record))?,
         ];
         if record.password_hash.is_some() {

@@ -242,20 +242,22 @@ async fn phone_on_file_rewritten_by_a_function() {
     let record = world.item(key.into()).await;
     let state = record["state"].as_s().unwrap();
     assert!(state.contains(&app.profile.phone), "the phone on file");
-    let table = match table_of(&pk, &sk) {
-        RECORD_TABLE => "RecordTable.Arn",
-        _ => "Table.Arn",
-    };
-    let context = Context {
-        leading_keys: vec![pk],
-        ..Context::default()
-    };
-    // A function in the thief's hands can send whatever its role permits.
-    for function in FUNCTIONS {
-        for action in ["PutItem", "UpdateItem", "DeleteItem"] {
-            let action = format!("dynamodb:{action}");
-            let may = world.iam.authorize(function, &action, table, &context);
-            assert!(may.is_err(), "{function} {action}");
+    // A function in the thief's hands can send whatever its role permits, here also for the password in the account.
+    for (pk, sk) in [(pk, sk), ("A#account".to_owned(), "A".to_owned())] {
+        let table = match table_of(&pk, &sk) {
+            RECORD_TABLE => "RecordTable.Arn",
+            _ => "Table.Arn",
+        };
+        let context = Context {
+            leading_keys: vec![pk],
+            ..Context::default()
+        };
+        for function in FUNCTIONS {
+            for action in ["PutItem", "UpdateItem", "DeleteItem"] {
+                let action = format!("dynamodb:{action}");
+                let may = world.iam.authorize(function, &action, table, &context);
+                assert!(may.is_err(), "{function} {action}");
+            }
         }
     }
 }

@@ -19,6 +19,8 @@
 //! | requests that end a process | `e2e::edges`, `tests/fuzz` |
 
 #![allow(clippy::unwrap_used, missing_docs)]
+// The futures of whole flows are deep.
+#![recursion_limit = "256"]
 
 mod codes;
 mod contact;

@@ -244,9 +244,9 @@ async fn requests_replayed() {
         .keyed("four", &confirm, code.clone())
         .await
         .is(200, "agreement_pending");
-    let before = kept_of(&world, NAME).await;
     // From the same session, and from another of the same merchant.
     let tablet = world.log_in_on(NAME, "tablet").await;
+    let before = kept_of(&world, NAME).await;
     world.pass_s(POLICY.code_gap_s);
     for app in [&app, &tablet] {
         let answer = app.keyed("three", &identity, app.document()).await;

@@ -13,6 +13,7 @@ use domain::policy::DAY_S;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tests::local_cloud::LocalCloud;
 use tests::metrics::metric;
 use tests::secrets::Kind;
@@ -160,8 +161,17 @@ async fn login(live: &LocalCloud) -> Vec<Probe<'_>> {
             .at(merchant.now())
             .json(&credentials)
     };
+    // The first login of a device is decided and announced.
+    let (newcomer, devices) = (live.merchant().await, AtomicU32::new(0));
+    let log_in_anew = move || {
+        let device = format!("device {}", devices.fetch_add(1, Ordering::Relaxed));
+        live.ask("POST", "/v1/sessions")
+            .at(newcomer.now())
+            .json(&live.credentials(&newcomer, &device))
+    };
     vec![
-        asked(&[BATCH, PUT, UPDATE], "201", log_in),
+        asked(&[BATCH, RECORD, UPDATE], "201", log_in),
+        asked(&[QUERY, PUT], "201", log_in_anew),
         in_init(live, "login", &[LOOK_UP]),
     ]
 }
@@ -335,7 +345,7 @@ async fn freezes(live: &LocalCloud) -> Vec<Probe<'_>> {
             .json(&body)
     };
     vec![
-        asked(&[BATCH, QUERY, RECORD, GET, PUT, UPDATE], "202", freeze),
+        asked(&[QUERY, RECORD, GET, PUT, UPDATE], "202", freeze),
         in_init(live, "freezes", &[LOOK_UP, FREEZE]),
     ]
 }

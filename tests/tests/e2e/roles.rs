@@ -17,6 +17,8 @@ const MAY: [(&str, &[&str]); 12] = [
     (
         "LoginRole",
         &[
+            "record GetItem",
+            "table Query",
             "table BatchGetItem",
             "table PutItem",
             "table UpdateItem",
@@ -98,7 +100,6 @@ const MAY: [(&str, &[&str]); 12] = [
             "record GetItem",
             "table Query",
             "table GetItem",
-            "table BatchGetItem",
             "table PutItem",
             "table UpdateItem",
             "look-up GenerateMac",
