@@ -377,7 +377,7 @@ impl InProcess {
     pub async fn send(&self, event: Value) -> Reply {
         let http: HttpEvent = serde_json::from_value(event.clone()).unwrap();
         let request = Request::from(http.clone());
-        self.catch_up().await;
+        Box::pin(self.catch_up()).await;
         let _ = self.boundary.take();
         let response = match request.route.map(Route::function) {
             Some(Function::Login) => respond(&self.login, &self.stage, http).await,
@@ -401,7 +401,7 @@ impl InProcess {
         if self.stage.is_sandbox() && operation.get("time").is_none() {
             operation["time"] = json!(self.now().to_rfc3339_shanghai());
         }
-        self.catch_up().await;
+        Box::pin(self.catch_up()).await;
         let _ = self.boundary.take();
         self.payouts.handle(operation, &self.stage).await
     }
@@ -518,7 +518,7 @@ impl InProcess {
     /// The error that the run reports.
     pub async fn scheduled(&self, event: Value, left: Duration) -> Result<Summary, PortError> {
         let event: ScheduleEvent = serde_json::from_value(event).unwrap();
-        self.catch_up().await;
+        Box::pin(self.catch_up()).await;
         self.cleanup
             .run(&event, wall_clock(), Instant::now() + left)
             .await

@@ -151,6 +151,7 @@ async fn parallel_reports_make_one_event() {
 async fn returned_payout_notifies_the_merchant() {
     let (world, app) = InProcess::with("plain_1").await;
     let payout = world.core(create("plain_1", "pay_1", 500)).await.unwrap();
+    world.core(sending("pay_1")).await.unwrap();
     world.core(sent("pay_1")).await.unwrap();
     for _ in 0..2 {
         world.core(returned("pay_1")).await.unwrap();

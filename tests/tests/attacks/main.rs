@@ -18,6 +18,7 @@
 //! | ciphertext under another context, with AWS's own conditions | `e2e::roles::sealed_number_is_bound_to_merchant` |
 //! | requests that end a process | `e2e::edges`, `tests/fuzz` |
 
+#![recursion_limit = "256"] // nested futures
 #![allow(clippy::unwrap_used, missing_docs)]
 // The futures of whole flows are deep.
 #![recursion_limit = "256"]
