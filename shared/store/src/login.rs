@@ -21,8 +21,11 @@ impl<T: Table> Logins for Store<T> {
             only: None,
             consistent: true,
         };
-        let (items, account) =
-            futures::join!(self.table.batch_get(wanted), self.table.get_beside(account));
+        // Boxed, so that the futures of use cases stay small.
+        let (items, account) = futures::join!(
+            Box::pin(self.table.batch_get(wanted)),
+            Box::pin(self.table.get_beside(account)),
+        );
         let items = items?;
         let find = |wanted: Item| {
             items.iter().find(|item| {

@@ -32,7 +32,9 @@ impl<T: Table> LoadMerchant for Store<T> {
                     | Selector::Announced(_) => self.tail(merchant).await,
                 }
             };
-            let (items, record) = futures::join!(items, self.record(merchant, attempt > 0));
+            // Boxed, so that the futures of use cases stay small.
+            let record = Box::pin(self.record(merchant, attempt > 0));
+            let (items, record) = futures::join!(Box::pin(items), record);
             let items: Vec<Item> = items?.into_iter().chain(record?).collect();
             let Some(mut read) = merchant_of_items(&items)? else {
                 return Ok(None);
