@@ -3,19 +3,20 @@
 //! No request depends on a run, because readers compute the same result from the stored times. A run is idempotent,
 //! costs only what is due, and stops before its deadline; the next run continues.
 
+mod poll;
+
 use application::backoff::Limits;
 use application::error::HandlerError;
 use application::ports::{
-    LoadMerchant, PortError, QueryCheck, QueryOutcome, QueryTransfer, ReadPayouts, Selector,
+    LoadMerchant, PortError, QueryCheck, QueryTransfer, ReadPayouts, Selector,
 };
 use application::transact::{Loaded, Transactor};
-use domain::decide::{BankAnswer, BankReply, Command};
+use domain::decide::Command;
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
-use domain::rebind::{BankReference, CardCheck, Rebind, RebindState, TestTransfer};
+use domain::rebind::RebindState;
 use domain::reminder::Reminder;
 use domain::time::Timestamp;
-use domain::transfer::TransferAnswer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -314,47 +315,6 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         Ok(())
     }
 
-    /// Queries the bank about the rebind's bank reference with an unknown or changeable outcome. `None`: the rebind has
-    /// no such reference, or the bank left too many queries of this run unanswered.
-    async fn poll_bank(&self, merchant: &Merchant, run: &mut Run) -> Option<PollResult> {
-        let rebind = merchant.rebind.as_ref()?;
-        if run.unanswered >= self.store.policy().bank_silence_max {
-            return None;
-        }
-        let result = match &rebind.stage {
-            RebindState::CardPending {
-                check: CardCheck::Asking { number, .. },
-                ..
-            } => {
-                let serial = rebind.serial(BankReference::Check(*number));
-                PollResult::Check(*number, self.bank.check_outcome(&serial).await)
-            }
-            RebindState::CardPending {
-                check: CardCheck::Deposit { number, .. },
-                ..
-            } => {
-                let serial = rebind.serial(BankReference::Deposit(*number));
-                PollResult::Deposit(self.bank.transfer_outcome(&serial).await)
-            }
-            RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
-                match activated_card.test {
-                    TestTransfer::Sent { .. } | TestTransfer::Arrived { .. } => {
-                        let serial = rebind.serial(BankReference::Test);
-                        PollResult::Test(self.bank.transfer_outcome(&serial).await)
-                    }
-                    TestTransfer::NotSent
-                    | TestTransfer::CameBack
-                    | TestTransfer::Closed { .. } => return None,
-                }
-            }
-            _ => return None,
-        };
-        if result.is_unanswered() {
-            run.unanswered += 1;
-        }
-        Some(result)
-    }
-
     /// Processes one merchant: announces the end of a cooldown, removes replaced cards, assigns held payouts.
     async fn merchant(&self, merchant_id: &MerchantId, run: &mut Run) -> Result<(), PortError> {
         let Some(merchant) = self.store.load(merchant_id, Selector::Latest).await? else {
@@ -459,52 +419,6 @@ impl Run {
         let late = Instant::now() + RESERVE >= self.deadline;
         self.summary.stopped_early |= late;
         late
-    }
-}
-
-/// The outcome of a query about a bank reference.
-enum PollResult {
-    Check(u16, QueryOutcome<BankAnswer>),
-    Deposit(QueryOutcome<TransferAnswer>),
-    Test(QueryOutcome<TransferAnswer>),
-}
-
-impl PollResult {
-    const fn is_unanswered(&self) -> bool {
-        match self {
-            Self::Check(_, outcome) => matches!(outcome, QueryOutcome::Unknown),
-            Self::Deposit(outcome) | Self::Test(outcome) => {
-                matches!(outcome, QueryOutcome::Unknown)
-            }
-        }
-    }
-
-    /// True for an answer that decides something.
-    fn decides(&self, rebind: Option<&Rebind>) -> bool {
-        match self {
-            Self::Check(_, QueryOutcome::Answer(answer)) => {
-                rebind.is_some_and(|rebind| answer.decides(&rebind.new_card))
-            }
-            Self::Check(..) => false,
-            Self::Deposit(outcome) | Self::Test(outcome) => matches!(
-                outcome,
-                QueryOutcome::Answer(TransferAnswer::Succeeded | TransferAnswer::Returned)
-            ),
-        }
-    }
-
-    /// The command that settles the outcome. A bank reference that the bank has never seen is sent again only by the
-    /// merchant's own request, which has the card. A match sends no OTP here, because no user is waiting for one; the
-    /// merchant requests it.
-    fn command(self) -> Command {
-        match self {
-            Self::Check(number, outcome) => {
-                let answer = outcome.answer();
-                Command::SettleCardCheck(BankReply { number, answer }, None)
-            }
-            Self::Deposit(outcome) => Command::SettleDeposit(outcome.answer()),
-            Self::Test(outcome) => Command::SettleTestTransfer(outcome.answer()),
-        }
     }
 }
 

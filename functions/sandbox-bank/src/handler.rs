@@ -1,5 +1,6 @@
 //! Handles the requests to the bank, as specified in `infra/bank-protocol.md`.
 
+use crate::operation::Operation;
 use crate::rule::{Behaviour, CardBook, Delivery, USUAL_TYPE, transfer_after};
 use crate::store::{
     CheckRecord, NewTransfer, PutResult, RecordedOperation, SerialRecord, Store, StoreError,
@@ -75,52 +76,6 @@ pub struct HttpReply {
 #[derive(Debug, thiserror::Error)]
 #[error("this card loses its reply")]
 pub struct ReplyLost;
-
-/// The operations of the protocol.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Operation {
-    Check,
-    CheckQuery,
-    Transfer,
-    TransferQuery,
-    Statement,
-}
-
-impl Operation {
-    const ALL: [Self; 5] = [
-        Self::Check,
-        Self::CheckQuery,
-        Self::Transfer,
-        Self::TransferQuery,
-        Self::Statement,
-    ];
-
-    /// Matches the end of the path, because a gateway may add a prefix such as its stage.
-    fn of(request: &Request) -> Option<Self> {
-        let is_post = request.method == "POST";
-        let mut all = Self::ALL.into_iter();
-        all.find(|operation| is_post && request.path.ends_with(operation.path()))
-    }
-
-    /// A statement is unsigned, so that a tester can read it without the secret.
-    const fn is_signed(self) -> bool {
-        !matches!(self, Self::Statement)
-    }
-
-    const fn is_query(self) -> bool {
-        matches!(self, Self::CheckQuery | Self::TransferQuery)
-    }
-
-    const fn path(self) -> &'static str {
-        match self {
-            Self::Check => path::CHECK,
-            Self::CheckQuery => path::CHECK_QUERY,
-            Self::Transfer => path::TRANSFER,
-            Self::TransferQuery => path::TRANSFER_QUERY,
-            Self::Statement => path::STATEMENT,
-        }
-    }
-}
 
 impl From<ReplyLost> for Diagnostic {
     fn from(error: ReplyLost) -> Self {

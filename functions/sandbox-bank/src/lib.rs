@@ -4,5 +4,6 @@
 //! including lost and unreadable replies. The function refuses to start outside the sandbox.
 
 pub mod handler;
+mod operation;
 pub mod rule;
 pub mod store;

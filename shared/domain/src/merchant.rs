@@ -1,30 +1,18 @@
 //! A merchant as one read returns it: the state, the profile from the acquirer's record, and one rebind.
 
+pub use super::bound_card::{BoundCard, Replaced, ReplacedCard, StandbyCard};
 use super::card::{Card, CardStatus};
 use super::device::SessionDevice;
-use super::format::document_expiry::DocumentExpiry;
+pub use super::freeze_code::{ChangeAhead, FreezeCode, Frozen};
 use super::history::GENESIS;
-use super::ids::{CardId, MerchantId};
+use super::ids::CardId;
 use super::payout::{Payout, PayoutState};
-use super::pii::{DocumentType, PersonName, Phone};
 use super::policy::Policy;
-use super::rebind::{Activation, Mac, Rebind, Sealed, SessionTag, StateName};
+pub use super::profile::{EntityType, PreviousPhone, Profile};
+use super::rebind::{Activation, Rebind, SessionTag, StateName};
 pub use super::settlement::Settlement;
 use super::time::Timestamp;
-use super::vocabulary::vocabulary;
 use super::window::Window;
-
-vocabulary! {
-    /// The kind of a merchant.
-    pub enum EntityType {
-        /// 小微商户.
-        NaturalPerson = "natural_person",
-        /// 个体工商户.
-        SoleTrader = "sole_trader",
-        /// 企业. Changes its card with support only.
-        Company = "company",
-    }
-}
 
 /// One login session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,116 +56,6 @@ pub struct LastActivation {
     pub times: Activation,
     /// The card that it replaced; one of [`MerchantState::replaced`].
     pub old_card: Option<CardId>,
-}
-
-/// A formerly active card. It stays on record until it can be removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReplacedCard {
-    /// The card, with its number of unsent payouts.
-    pub bound: BoundCard,
-    /// The earliest time of its removal, which also waits for its last payout.
-    pub removable_at: Timestamp,
-    /// Its condition, which determines if it can receive payouts.
-    pub state: Replaced,
-}
-
-/// The condition of a formerly active card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replaced {
-    /// The card can receive payouts.
-    Usable,
-    /// The merchant has reported it lost. It receives no new payouts.
-    Lost,
-    /// Frozen, reverted after a returned test transfer, or unbound. It only waits for its removal.
-    Out,
-    /// An operator decided against it. Its unsent payouts wait for another card, then it is removed.
-    Barred,
-}
-
-impl Replaced {
-    /// True if the card can never be the active card again.
-    #[must_use]
-    pub const fn is_out(self) -> bool {
-        matches!(self, Self::Out | Self::Barred)
-    }
-}
-
-impl ReplacedCard {
-    /// True if the card counts as removed at `now`: it receives no new payouts and its last payout was sent.
-    #[must_use]
-    pub fn is_gone(&self, now: Timestamp) -> bool {
-        let may_go = self.state.is_out() || now >= self.removable_at;
-        may_go && !self.bound.has_pending_payout()
-    }
-}
-
-/// A standby card: verified, and not yet switched to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StandbyCard {
-    /// The card.
-    pub bound: BoundCard,
-    /// The earliest time of its activation.
-    pub usable_at: Timestamp,
-    /// True until the owner's notification of its completion is handed over. A switch to it then waits for its own.
-    pub waits: bool,
-}
-
-/// A freeze code that an event announced. It works once and is removed when used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FreezeCode {
-    /// The sequence number of the event that announced the code. The code is derived from it.
-    pub seq: u64,
-    /// The number of the announced rebind; `None` for a change without one.
-    pub rebind: Option<u32>,
-    /// The end of its validity; `None` while its card is a standby card.
-    pub good_until: Option<Timestamp>,
-    /// True if the code belongs to an activation that was not undone before it took effect.
-    pub activation: bool,
-}
-
-impl FreezeCode {
-    /// True if the code is valid at `now`.
-    #[must_use]
-    pub fn works_at(&self, now: Timestamp) -> bool {
-        self.good_until.is_none_or(|until| now < until)
-    }
-}
-
-/// An announced change that has not taken effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChangeAhead {
-    /// When it takes effect; planned while it waits.
-    pub takes_effect_at: Timestamp,
-    /// True until its notification is handed over.
-    pub waits: bool,
-    /// True for an activation, false for a standby card.
-    pub is_activation: bool,
-}
-
-impl ChangeAhead {
-    /// The change after its notification is handed over at `now`.
-    #[must_use]
-    pub fn notified(self, policy: &Policy, now: Timestamp) -> Self {
-        let planned = self.takes_effect_at;
-        let takes_effect_at = match self.waits && self.is_activation {
-            true => planned.max(now.plus_s(policy.notified_hold_s)),
-            false => planned,
-        };
-        Self {
-            takes_effect_at,
-            waits: false,
-            ..self
-        }
-    }
-}
-
-/// A freeze of the account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frozen {
-    /// The start of the freeze.
-    pub at: Timestamp,
-    /// True if every payout is held: the change had taken effect, so it is unknown which card is right.
-    pub holds_payouts: bool,
 }
 
 /// A push device, reduced to what the merchant state needs.
@@ -266,27 +144,6 @@ pub struct MerchantState {
     pub record_version: u32,
     /// The sessions.
     pub sessions: [Option<Session>; SESSION_SLOTS],
-}
-
-/// A verified card of the merchant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BoundCard {
-    /// The card.
-    pub card: Card,
-    /// Keyed hash of its number, which finds duplicates.
-    pub fingerprint: Mac,
-    /// The number of unsent payouts to it.
-    pub unsent: u32,
-    /// The number of payouts to it that are being paid.
-    pub sending: u32,
-}
-
-impl BoundCard {
-    /// True if a payout to the card is not reported as sent yet.
-    #[must_use]
-    pub const fn has_pending_payout(&self) -> bool {
-        self.unsent > 0 || self.sending > 0
-    }
 }
 
 impl MerchantState {
@@ -511,67 +368,6 @@ pub struct BankCall {
     pub at: Timestamp,
     /// The first characters of the card's keyed hash.
     pub card_tag: String,
-}
-
-/// The phone on file before the last change. It receives every notification until `until`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PreviousPhone {
-    /// The phone.
-    pub phone: Phone,
-    /// When it stops to receive notifications.
-    pub until: Timestamp,
-}
-
-/// The acquirer's record. The merchant never enters it; input is only compared with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Profile {
-    /// The merchant.
-    pub merchant_id: MerchantId,
-    /// Counts changes of the record: of this item and of the account.
-    pub version: u32,
-    /// Keyed hash of the account's name, which finds the account.
-    pub account: Mac,
-    /// The kind of merchant.
-    pub entity_type: EntityType,
-    /// The registered name.
-    pub legal_name: PersonName,
-    /// The name on settlement cards, if it differs from the registered name.
-    pub settlement_name: Option<PersonName>,
-    /// Keyed hash of the ID document's kind and number.
-    pub id_number_mac: Mac,
-    /// The kind of the ID document.
-    pub document_type: DocumentType,
-    /// The expiry of the ID document.
-    pub id_expires_on: DocumentExpiry,
-    /// The phone on file.
-    pub phone_on_file: Phone,
-    /// The phone on file before the last change, while it is still notified.
-    pub previous_phone: Option<PreviousPhone>,
-    /// When the acquirer opened the account.
-    pub opened_at: Timestamp,
-    /// The highest daily limit that the merchant can set, in fen.
-    pub daily_limit_max_fen: u64,
-    /// The fee, in basis points.
-    pub fee_rate_bp: u32,
-    /// The encrypted ID number.
-    pub sealed_id_number: Option<Sealed>,
-    /// The merchant's history key, wrapped by KMS.
-    pub history_key: Option<Sealed>,
-}
-
-impl Profile {
-    /// The name that a settlement card must carry.
-    #[must_use]
-    pub fn holder_name(&self) -> &PersonName {
-        self.settlement_name.as_ref().unwrap_or(&self.legal_name)
-    }
-
-    /// The phone on file before the last change, while it still receives notifications.
-    #[must_use]
-    pub fn notified_previous_phone(&self, now: Timestamp) -> Option<&Phone> {
-        let previous = self.previous_phone.as_ref()?;
-        (now < previous.until).then_some(&previous.phone)
-    }
 }
 
 /// A merchant as loaded, the state that a decision starts from.
