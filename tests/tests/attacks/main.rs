@@ -21,7 +21,6 @@
 #![recursion_limit = "256"] // nested futures
 #![allow(clippy::unwrap_used, missing_docs)]
 // The futures of whole flows are deep.
-#![recursion_limit = "256"]
 
 mod codes;
 mod contact;
