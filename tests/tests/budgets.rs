@@ -6,6 +6,7 @@
 use api::routes::Route;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::decide::BankAnswer;
+use domain::device::DeviceTag;
 use domain::ids::{CardId, MerchantId};
 use domain::merchant::{BankCall, BoundCard, FreezeCode, MerchantState, PushTarget};
 use domain::merchant::{ReplacedCard, StandbyCard};
@@ -510,6 +511,7 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
         .map(|number| PushTarget {
             id: format!("{number}").repeat(36),
             token_tag: "t".repeat(8),
+            device: DeviceTag("d".repeat(8)),
             registered_at: now,
         })
         .collect();

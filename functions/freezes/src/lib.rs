@@ -5,7 +5,7 @@ use api::body;
 use api::event::Request;
 use api::replies::{Freeze, FreezeStatus};
 use api::reply::Reply;
-use api::requests::CreateFreeze;
+use api::requests::{CreateFreeze, Empty};
 use api::routes::FreezesRoute;
 use application::backoff::{Limits, retry};
 use application::crypto::{FREEZE_CODE_CHARS, HashPurpose, Keys, typed_code};
@@ -57,6 +57,7 @@ impl<T: Table, K: KeyService> Handler for Freezes<T, K> {
     ) -> Result<Reply, HandlerError> {
         match route {
             FreezesRoute::CreateFreeze => self.create(request, now).await,
+            FreezesRoute::FreezeRebind => self.freeze_rebind(request, now).await,
         }
     }
 
@@ -186,6 +187,29 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
             }
         }
         Ok(found)
+    }
+}
+
+impl<T: Table, K: KeyService> Freezes<T, K> {
+    /// Freezes in a session of a known device. Retries as long as a freeze by code, because a thief may keep the account
+    /// busy.
+    async fn freeze_rebind(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        let body = body::read::<Empty>(request)?;
+        let ctx = Transactor::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
+        let id = ctx.rebind_id(request).await?;
+        let plan = async |loaded: &Loaded, _: &Learned| {
+            if loaded.rebind()?.rebind_id != id {
+                return Err(Rejection::new(ErrorCode::NotFound).into());
+            }
+            Ok(Command::FreezeFromDevice.into())
+        };
+        let selector = Selector::Announced(id.number());
+        let frozen = ctx.transact_within(Limits::FREEZE, selector, plan, nothing_to_prepare);
+        Ok(frozen.await.map_err(too_busy)?.reply)
     }
 }
 

@@ -11,6 +11,7 @@ use application::ports::{KeyService, Selector};
 use application::request::no_content;
 use application::transact::{Learned, Loaded};
 use domain::decide::Command;
+use domain::device::DeviceTag;
 use domain::error_code::ErrorCode;
 use domain::merchant::PushTarget;
 use domain::push::PushPlatform;
@@ -47,9 +48,11 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
         let tag = self.keys.mac(HashPurpose::Push, &parts).await?;
         let tag = tag.shortened(TAG_CHARS).0;
         let new = NewPushTarget {
+            // The decision sets the device and the time.
             target: PushTarget {
                 id,
                 token_tag: tag,
+                device: DeviceTag::default(),
                 registered_at: now,
             },
             platform,

@@ -322,9 +322,9 @@ routes! {
         /// Register a device for pushes, or replace its token
         ///
         /// The app chooses the id, one for each installation. There are at most {push_targets_max} at once: another is
-        /// refused (409) until one is removed. Another token for a registered id replaces the token, which needs a
-        /// login younger than {fresh_login_s} (else 403); the replaced token is notified for another
-        /// {push_after_removal_s}. At most {setting_changes_per_day} changes of settings and push targets in 24 h. Each
+        /// refused (409) until one is removed. Needs a login younger than {fresh_login_s} (else 403), except for another
+        /// token of a registered id in a session of the device that registered it; the replaced token is notified for
+        /// another {push_after_removal_s}. An SMS and a push notify of every other change. At most {setting_changes_per_day} changes of settings and push targets in 24 h. Each
         /// SMS about the settlement card is also sent as a push, without the freeze code.
         PutPushTarget = "PUT /v1/push-targets/{id}", Session, Fresh, Optional;
         /// Remove a device
@@ -352,6 +352,12 @@ routes! {
         /// {freeze_after_effective_s} after `effective_at`. Before `effective_at` the change is undone; later, payouts
         /// are held until support decides.
         CreateFreeze = "POST /v1/freezes", Open, Any, Ignored;
+        /// Freeze the account from a known device
+        ///
+        /// Needs no code and no fresh login, but a device that first logged in {freeze_device_age_s} before the rebind
+        /// was created (else 403). Possible while the freeze code of this rebind would work, for a standby card too; an
+        /// open rebind is cancelled instead (409). The freeze ends all sessions.
+        FreezeRebind = "POST /v1/rebinds/{id}/freeze", Session, Any, Ignored;
     }
 }
 

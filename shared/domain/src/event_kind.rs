@@ -79,6 +79,8 @@ vocabulary! {
         PushTargetChanged = "push_target_changed",
         /// A push target was removed.
         PushTargetRemoved = "push_target_removed",
+        /// The device that registered a push target has refreshed its token.
+        PushTargetRefreshed = "push_target_refreshed",
         /// A device logged in for the first time.
         DeviceAdded = "device_added",
     }

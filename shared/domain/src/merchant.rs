@@ -2,7 +2,7 @@
 
 pub use super::bound_card::{BoundCard, Replaced, ReplacedCard, StandbyCard};
 use super::card::{Card, CardStatus};
-use super::device::SessionDevice;
+use super::device::{DeviceTag, SessionDevice};
 pub use super::freeze_code::{ChangeAhead, FreezeCode, Frozen};
 use super::history::GENESIS;
 use super::ids::CardId;
@@ -65,7 +65,9 @@ pub struct PushTarget {
     pub id: String,
     /// The first characters of its token's keyed hash.
     pub token_tag: String,
-    /// When the device was registered. A new token of the same device keeps it.
+    /// The device that registered it. Only this device may refresh the token without a fresh login.
+    pub device: DeviceTag,
+    /// When it was registered. A refresh of the token keeps this time.
     pub registered_at: Timestamp,
 }
 

@@ -175,6 +175,8 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
             .and_then(|last4| to_merchant(Sms::PayoutReturned { last4 })),
         Event::SettlementChanged(_) => to_merchant(Sms::SettlementChanged { at }),
         Event::CooldownEnded(_) => to_merchant(Sms::CooldownEnded),
+        Event::PushTargetChanged(_) => to_merchant(Sms::PushTargetChanged { at }),
+        Event::PushTargetRemoved(_) => to_merchant(Sms::PushTargetRemoved { at }),
         Event::DeviceAdded(_) => to_merchant(Sms::DeviceAdded { at }),
         Event::RebindRequested(_)
         | Event::IdentityMismatched(_)
@@ -196,8 +198,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         | Event::PayoutSending(_)
         | Event::PayoutSent(_)
         | Event::DocumentRenewed(_)
-        | Event::PushTargetChanged(_)
-        | Event::PushTargetRemoved(_) => None,
+        | Event::PushTargetRefreshed(_) => None,
     }
 }
 

@@ -44,6 +44,10 @@ pub struct Policy {
     pub new_devices_per_day: usize,
     /// A known device counts as unused this long after its last login.
     pub device_unused_s: i64,
+    /// A device is young for this long after its first login. A change with a young device has a longer hold.
+    pub device_young_s: i64,
+    /// A device can freeze a rebind without a code if its first login was this long before the rebind was created.
+    pub freeze_device_age_s: i64,
 
     /// The lifetime of a rebind.
     pub rebind_life_s: i64,
@@ -96,6 +100,8 @@ pub struct Policy {
     pub hold_deposit_s: i64,
     /// The hold after `reason: lost`, during which payouts wait.
     pub hold_lost_s: i64,
+    /// The hold if a young device created or confirmed the rebind. Holds do not add up: the longest counts.
+    pub hold_new_device_s: i64,
     /// From the completion of a standby card's rebind until the card can be activated.
     pub standby_wait_s: i64,
     /// The maximum age of a standby card's proof when the card is activated.
@@ -190,6 +196,8 @@ impl Policy {
         known_devices_max: 10,
         new_devices_per_day: 2,
         device_unused_s: 90 * DAY_S,
+        device_young_s: 7 * DAY_S,
+        freeze_device_age_s: DAY_S,
 
         rebind_life_s: DAY_S,
         rebinds_per_day: 5,
@@ -219,6 +227,7 @@ impl Policy {
         hold_s: DAY_S,
         hold_deposit_s: 3 * DAY_S,
         hold_lost_s: 3 * DAY_S,
+        hold_new_device_s: 3 * DAY_S,
         standby_wait_s: DAY_S,
         standby_proof_s: 90 * DAY_S,
         standby_lock_s: DAY_S,
@@ -286,6 +295,7 @@ const _: () = {
     );
     assert!(policy.hold_s <= policy.hold_deposit_s);
     assert!(policy.hold_s <= policy.hold_lost_s);
+    assert!(policy.hold_new_device_s <= policy.hold_deposit_s);
     assert!(policy.cooldown_lost_s <= policy.cooldown_s);
     assert!(
         policy.hold_deposit_s <= policy.cooldown_lost_s

@@ -14,7 +14,7 @@ const VERSIONS: [(u32, &str); 2] = [
     ),
     (
         2,
-        "0628f9ac9a40ecbec05c8719b3173c67c23e41a7aee163dcaebfc574261f0204",
+        "06ce1bb13667b9e108eed26a1f63d47db78f1a69c262a3db62b89cf279641042",
     ),
 ];
 

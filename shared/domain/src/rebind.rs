@@ -341,6 +341,8 @@ pub struct Rebind {
     pub reserved_phone: Phone,
     /// When the rebind was requested.
     pub created_at: Timestamp,
+    /// The first login of the youngest device that created this rebind or confirmed its identity or card.
+    pub youngest_device: Option<Timestamp>,
     /// When it expires unless it is activated.
     pub expires_at: Timestamp,
     /// The state.

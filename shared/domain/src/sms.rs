@@ -170,6 +170,16 @@ pub enum Sms<'a> {
     },
     /// The cooldown is over, so that the card can be changed again.
     CooldownEnded,
+    /// A push device was registered, or its token was replaced by another device.
+    PushTargetChanged {
+        /// When it was registered.
+        at: Timestamp,
+    },
+    /// A push device was removed.
+    PushTargetRemoved {
+        /// When it was removed.
+        at: Timestamp,
+    },
     /// A device logged in for the first time.
     DeviceAdded {
         /// When it logged in.
@@ -211,6 +221,8 @@ fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
         Sms::SecurityChanged { .. } => texts::sms::SECURITY_CHANGED,
         Sms::PushSecurityChanged { .. } => texts::sms::PUSH_SECURITY_CHANGED,
         Sms::CooldownEnded => texts::sms::COOLDOWN_ENDED,
+        Sms::PushTargetChanged { .. } => texts::sms::PUSH_TARGET_CHANGED,
+        Sms::PushTargetRemoved { .. } => texts::sms::PUSH_TARGET_REMOVED,
         Sms::DeviceAdded { .. } => texts::sms::DEVICE_ADDED,
     };
     text.in_lang(lang)
@@ -263,9 +275,10 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<(&'static str, String)> {
             card_values(card)
         }
         Sms::PayoutReturned { last4 } => vec![("{last4}", last4.to_owned())],
-        Sms::SettlementChanged { at } | Sms::DeviceAdded { at } => {
-            vec![("{time}", minute(at, lang))]
-        }
+        Sms::SettlementChanged { at }
+        | Sms::PushTargetChanged { at }
+        | Sms::PushTargetRemoved { at }
+        | Sms::DeviceAdded { at } => vec![("{time}", minute(at, lang))],
         Sms::SecurityChanged {
             field,
             at,

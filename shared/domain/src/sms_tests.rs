@@ -116,6 +116,8 @@ fn each(card: &Card, mut test: impl FnMut(&Sms<'_>, &str)) {
         "push_security_changed",
     );
     test(&Sms::CooldownEnded, "cooldown_ended");
+    test(&Sms::PushTargetChanged { at: at() }, "push_target_changed");
+    test(&Sms::PushTargetRemoved { at: at() }, "push_target_removed");
     test(&Sms::DeviceAdded { at: at() }, "device_added");
 }
 

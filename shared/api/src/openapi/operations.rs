@@ -213,6 +213,12 @@ pub(super) fn operation(route: Route) -> Operation {
             success: success(204, "All other sessions are ended.", None, vec![]),
             problems: vec![ACCOUNT_FROZEN, LOGIN_TOO_OLD, VERSION_CONFLICT],
         },
+        Route::FreezeRebind => Operation {
+            tag: "freezes",
+            request: body("Empty", &["Empty"]),
+            success: success(200, "Frozen.", body("Rebind", &["RebindActivated"]), vec![]),
+            problems: vec![ACCOUNT_FROZEN, DEVICE_TOO_NEW, REQUEST_EXPIRED, STEP_OUT_OF_ORDER],
+        },
         Route::GetCards => Operation {
             tag: "cards",
             request: None,

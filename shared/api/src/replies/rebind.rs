@@ -209,6 +209,7 @@ impl Rebind {
             old_card,
             fingerprint: _, // never shown
             reserved_phone,
+            youngest_device: _,
             created_at,
             expires_at,
             stage: _,         // shown as `state`, `challenge` and the times

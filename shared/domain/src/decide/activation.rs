@@ -15,7 +15,7 @@ use crate::transition::{FingerprintRule, Transition};
 impl Context<'_> {
     /// Adds the verified card to the account: activates it, or keeps it as a standby card.
     pub(super) fn attach_card(&self, rebind: &Rebind) -> Transition {
-        let mut rebind = rebind.clone();
+        let mut rebind = self.seen_by_device(rebind);
         rebind.new_card.bound_at = self.now;
         let mut transition = match rebind.purpose {
             Purpose::Activate => {
@@ -37,12 +37,24 @@ impl Context<'_> {
         let replaces_lost = rebind.reason == Reason::Lost
             && rebind.purpose == Purpose::Activate
             && self.merchant.state.active.is_some();
+        let is_young = |first: Timestamp| first.age_s_at(self.now) < self.policy.device_young_s;
+        let has_young_device = rebind.youngest_device.is_some_and(is_young);
         let holds = [
             Some(self.policy.hold_s),
             rebind.has_deposit().then_some(self.policy.hold_deposit_s),
             replaces_lost.then_some(self.policy.hold_lost_s),
+            has_young_device.then_some(self.policy.hold_new_device_s),
         ];
         holds.into_iter().flatten().fold(0, i64::max)
+    }
+
+    /// The rebind after a confirmation in this session: its youngest device includes this one.
+    pub(super) fn seen_by_device(&self, rebind: &Rebind) -> Rebind {
+        let device = self.session().map(|session| session.device.first_seen);
+        Rebind {
+            youngest_device: rebind.youngest_device.max(device),
+            ..rebind.clone()
+        }
     }
 
     /// Activates the card in one atomic write: the old card becomes retiring, the cooldown starts, and the history and the

@@ -165,12 +165,14 @@ impl Context<'_> {
                     attempts: refunded,
                 };
                 let event = Event::IdentityConfirmed(of_rebind(rebind));
-                Ok(self.advance(self.changed_state(), rebind, stage, event))
+                let rebind = self.seen_by_device(rebind);
+                Ok(self.advance(self.changed_state(), &rebind, stage, event))
             }
             (RebindState::CardPending { .. }, OtpPurpose::Identity) => {
                 let stage = self.with_fresh_identity(&rebind.stage, refunded);
                 let event = Event::IdentityConfirmed(of_rebind(rebind));
-                Ok(self.advance(self.changed_state(), rebind, stage, event))
+                let rebind = self.seen_by_device(rebind);
+                Ok(self.advance(self.changed_state(), &rebind, stage, event))
             }
             (RebindState::CardPending { .. }, OtpPurpose::Card) if bound_elsewhere => {
                 let refusal = Rejection::new(ErrorCode::CardBoundElsewhere);

@@ -109,6 +109,7 @@ impl Context<'_> {
             fingerprint: facts.fingerprint.clone(),
             reserved_phone: reserved_phone.clone(),
             created_at: self.now,
+            youngest_device: self.session().map(|session| session.device.first_seen),
             expires_at: self.now.plus_s(self.policy.rebind_life_s),
             stage: RebindState::IdentityPending {
                 mismatches: 0,

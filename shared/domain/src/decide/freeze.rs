@@ -4,6 +4,7 @@ use super::{Context, nothing_due, remove_holder, with_stage};
 use crate::error_code::ErrorCode;
 use crate::history::event::{self, Event};
 use crate::merchant::{Frozen, MerchantState};
+use crate::next_action::NextAction;
 use crate::rebind::{End, Rebind, RebindState};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
@@ -20,6 +21,42 @@ impl Context<'_> {
             state.freeze_codes.retain(|code| code.seq != seq);
         }
         Ok(transition)
+    }
+
+    /// Freezes the account in a session of a device that was known long before the rebind. No code is needed.
+    pub(super) fn freeze_from_device(&self) -> Result<Transition, Rejection> {
+        let rebind = self.rebind()?;
+        let number = rebind.rebind_id.number();
+        let mut codes = self.merchant.state.freeze_codes.iter();
+        let works = codes.any(|code| code.rebind == Some(number) && code.works_at(self.now));
+        if !works {
+            self.not_frozen()?;
+        }
+        self.known_before(rebind.created_at)?;
+        if works {
+            return self.stop_changes(Some(number));
+        }
+        if self.merchant.is_open(rebind, self.now) {
+            return Err(Rejection::new(ErrorCode::StepOutOfOrder).next(&[NextAction::Cancel]));
+        }
+        // Checks the expiry first: an expired rebind has its own error.
+        self.rebind_in(|_| false)?;
+        Err(self.out_of_order(rebind))
+    }
+
+    /// Checks that the session's device first logged in long enough before this time.
+    fn known_before(&self, at: Timestamp) -> Result<(), Rejection> {
+        self.known_device()?;
+        let is_old = self.session().is_some_and(|session| {
+            let first_seen = session.device.first_seen;
+            first_seen.plus_s(self.policy.freeze_device_age_s) <= at
+        });
+        if is_old {
+            Ok(())
+        } else {
+            Err(Rejection::new(ErrorCode::DeviceTooNew)
+                .next(&[NextAction::Freeze, NextAction::ContactSupport]))
+        }
     }
 
     /// Freezes the account and stops all recent changes, whichever of them was announced:

@@ -156,6 +156,8 @@ pub enum Command {
     PayoutReturned(Payout),
     /// Login: open the first session of a device that becomes known.
     AddDevice(Box<OpenedSession>),
+    /// Freeze the account in a session of a device that was known before the rebind.
+    FreezeFromDevice,
     /// End all sessions except this one.
     EndOtherSessions,
     /// Clean-up: assign a card to a held payout.
@@ -235,6 +237,7 @@ pub fn decide(
         Command::PayoutSent(payout) => ctx.payout_sent(payout),
         Command::PayoutReturned(payout) => ctx.payout_returned(payout),
         Command::AddDevice(opened) => Ok(ctx.add_device(opened)),
+        Command::FreezeFromDevice => ctx.freeze_from_device(),
         Command::EndOtherSessions => ctx.end_other_sessions(),
         Command::AssignPayout(payout) => ctx.assign_payout(payout),
         Command::RemoveCard(card_id) => ctx.remove_card(card_id),

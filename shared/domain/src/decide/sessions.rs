@@ -13,9 +13,10 @@ impl Context<'_> {
         if let Some(slot) = state.sessions.get_mut(usize::from(opened.slot)) {
             *slot = Some(opened.session.clone());
         }
+        let event = self.notice(&mut state, Event::DeviceAdded(NoFacts));
         Transition {
             state: Some(state),
-            event: Some(self.event(Event::DeviceAdded(NoFacts), None)),
+            event: Some(event),
             opens_session: Some(opened.slot),
             ..Transition::none()
         }

@@ -4,10 +4,11 @@ use super::{Context, create};
 use crate::error_code::ErrorCode;
 use crate::history::event::{self, Event};
 use crate::merchant::{Merchant, MerchantState, PushTarget};
+use crate::notification::{Notification, Recipient};
 use crate::policy::DAY_S;
 use crate::rejection::Rejection;
 use crate::settlement::{self, SettlementChange};
-use crate::transition::{NewPushTarget, PushChange, Transition};
+use crate::transition::{NewEvent, NewPushTarget, PushChange, Transition};
 
 impl Context<'_> {
     pub(super) fn change_settlement(
@@ -52,45 +53,71 @@ impl Context<'_> {
         Ok(after)
     }
 
+    /// Registers a push device, or replaces its token. The device that registered it refreshes the token in silence.
     pub(super) fn put_push_target(&self, new: &NewPushTarget) -> Result<Transition, Rejection> {
         self.not_frozen()?;
         let state = &self.merchant.state;
-        let known = state
-            .push_targets
-            .iter()
-            .find(|target| target.id == new.target.id);
+        let id = &new.target.id;
+        let known = state.push_targets.iter().find(|target| target.id == *id);
         if known.is_some_and(|known| known.is_same(&new.target)) {
+            self.known_device()?;
             return Ok(Transition::none());
         }
-        if known.is_some() {
-            // Replacing a device also removes the old one, so the rule for a removal applies.
+        let device = self.session().map(|session| session.device.tag.clone());
+        let refreshed = known.filter(|known| Some(&known.device) == device.as_ref());
+        let mut after = if refreshed.is_some() {
+            self.known_device()?;
+            self.changed_state()
+        } else {
             self.fresh_login()?;
-        } else if state.push_targets.len() >= self.policy.push_targets_max {
-            return Err(Rejection::new(ErrorCode::StepOutOfOrder));
-        }
-        let mut after = self.counted_change()?;
-        after
-            .push_targets
-            .retain(|target| target.id != new.target.id);
-        let mut new = new.clone();
-        new.target.registered_at = known.map_or(self.now, |known| known.registered_at);
-        after.push_targets.push(new.target.clone());
+            if known.is_none() && state.push_targets.len() >= self.policy.push_targets_max {
+                return Err(Rejection::new(ErrorCode::StepOutOfOrder));
+            }
+            self.counted_change()?
+        };
+        let target = PushTarget {
+            device: device.unwrap_or_default(),
+            registered_at: refreshed.map_or(self.now, |known| known.registered_at),
+            ..new.target.clone()
+        };
+        after.push_targets.retain(|target| target.id != *id);
+        after.push_targets.push(target.clone());
         if known.is_some() {
             after.push_removed_at = Some(self.now);
         }
-        let event = Event::PushTargetChanged(event::PushTargetChanged {
-            push_target_id: new.target.id.clone(),
+        let facts = event::PushTargetChanged {
+            push_target_id: id.clone(),
             platform: new.platform,
-        });
+        };
+        let event = if refreshed.is_some() {
+            self.event(Event::PushTargetRefreshed(facts), None)
+        } else {
+            self.push_notice(&mut after, Event::PushTargetChanged(facts))
+        };
         Ok(Transition {
             state: Some(after),
-            event: Some(self.event(event, None)),
+            event: Some(event),
             push: Some(PushChange {
                 removed: known.cloned(),
-                added: Some(new),
+                added: Some(NewPushTarget {
+                    target,
+                    ..new.clone()
+                }),
             }),
             ..Transition::none()
         })
+    }
+
+    /// A notice about push devices. It reaches the device concerned, even if no other one is registered.
+    fn push_notice(&self, after: &mut MerchantState, event: Event) -> NewEvent {
+        let mut event = self.notice(after, event);
+        let all = &mut event.notifications;
+        if !all.iter().any(|one| one.to() == Recipient::Push) {
+            all.push(Notification::Push {
+                delivered: Vec::new(),
+            });
+        }
+        event
     }
 
     /// Removes a push device. It keeps receiving notifications for some days, because an account thief would first silence
@@ -107,9 +134,10 @@ impl Context<'_> {
         let event = Event::PushTargetRemoved(event::PushTargetRemoved {
             push_target_id: id.to_owned(),
         });
+        let event = self.push_notice(&mut after, event);
         Ok(Transition {
             state: Some(after),
-            event: Some(self.event(event, None)),
+            event: Some(event),
             push: Some(PushChange {
                 removed: Some(known.clone()),
                 added: None,

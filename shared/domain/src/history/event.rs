@@ -153,6 +153,7 @@ events! {
     DocumentRenewed(DocumentRenewed),
     PushTargetChanged(PushTargetChanged),
     PushTargetRemoved(PushTargetRemoved),
+    PushTargetRefreshed(PushTargetChanged),
     DeviceAdded(NoFacts),
 }
 

@@ -6,6 +6,7 @@ use super::window::WindowV1;
 use super::{Attributes, check_version, due, is_zero, session, version};
 use crate::item::{Item, get_json, get_n, json, n, opt_time, time};
 use application::ports::PortError;
+use domain::device::DeviceTag;
 use domain::ids::MerchantId;
 use domain::merchant::{
     BankCall, BoundCard, FreezeCode, Frozen, LastActivation, MerchantState, PushTarget, Replaced,
@@ -211,25 +212,37 @@ impl Stored<FreezeCode> for FreezeCodeV1 {
     }
 }
 
-/// Id, tag of the token, time of the registration.
+/// Id, tag of the token, time of the registration, tag of the device that registered it.
 #[derive(Serialize, Deserialize)]
-struct PushTargetV1(String, String, #[serde(default)] i64);
+struct PushTargetV1(
+    String,
+    String,
+    #[serde(default)] i64,
+    #[serde(default)] String,
+);
 
 impl Stored<PushTarget> for PushTargetV1 {
     fn of(value: &PushTarget) -> Self {
         let PushTarget {
             id,
             token_tag,
+            device,
             registered_at,
         } = value;
-        Self(id.clone(), token_tag.clone(), registered_at.epoch_s())
+        Self(
+            id.clone(),
+            token_tag.clone(),
+            registered_at.epoch_s(),
+            device.0.clone(),
+        )
     }
 
     fn back(self) -> Result<PushTarget, PortError> {
-        let Self(id, token_tag, registered_at) = self;
+        let Self(id, token_tag, registered_at, device) = self;
         Ok(PushTarget {
             id,
             token_tag,
+            device: DeviceTag(device),
             registered_at: registered_at.back()?,
         })
     }

@@ -4,7 +4,7 @@ use super::card::{CardV1, NUMBER};
 use super::merchant_state::ActivationV1;
 use super::stored::{Stored, stored, stored_enum};
 use super::{Attributes, check_version, due, version};
-use crate::item::{Item, b, get_json, get_n, json, n, opt_b};
+use crate::item::{Item, b, get_json, get_n, json, n, opt_b, opt_time, time};
 use application::ports::PortError;
 use domain::error_code::ErrorCode;
 use domain::ids::MerchantId;
@@ -45,6 +45,7 @@ stored! {
     }
     but {
         revision: 0,
+        youngest_device: None,
         sealed_number: None,
     }
 }
@@ -275,6 +276,7 @@ pub fn attributes(
         ("rev", Some(n(rebind.revision))),
         ("state", Some(json(&RebindV1::of(rebind))?)),
         (NUMBER, number.map(|sealed| b(&sealed.0))),
+        ("device", rebind.youngest_device.map(time)),
     ];
     attributes.extend(due(merchant, rebind.due_at(policy)));
     Ok(attributes)
@@ -289,6 +291,7 @@ pub fn read(item: &Item) -> Result<Rebind, PortError> {
     let record: RebindV1 = get_json(item, "state")?;
     let mut rebind = record.back()?;
     rebind.revision = get_n(item, "rev")?;
+    rebind.youngest_device = opt_time(item, "device");
     rebind.sealed_number = opt_b(item, NUMBER).map(Sealed);
     Ok(rebind)
 }

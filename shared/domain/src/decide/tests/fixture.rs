@@ -509,6 +509,7 @@ pub(super) fn push(id: &str, token: &str) -> Command {
         target: PushTarget {
             id: id.to_owned(),
             token_tag: token.to_owned(),
+            device: DeviceTag::default(),
             registered_at: t(0),
         },
         platform: PushPlatform::Apns,

@@ -11,6 +11,7 @@ mod contact;
 mod create;
 mod day_limit;
 mod deposits;
+mod devices;
 mod fixture;
 mod freeze;
 mod identity;

@@ -2,12 +2,14 @@
 
 use super::fixture::*;
 use crate::decide::Command;
+use crate::device::DeviceTag;
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::merchant::PushTarget;
 use crate::next_action::NextAction;
 use crate::notification::Recipient;
 use crate::settlement::{Cycle, SettlementChange};
+use crate::transition::NewEvent;
 
 fn bad() -> Command {
     Command::ChangeSettlement(SettlementChange::read(
@@ -126,7 +128,11 @@ fn removed_device_is_notified_for_7_days() {
     assert_eq!(event.event.data()["platform"], "apns");
     // The event does not contain the token.
     assert_eq!(event.event.data().get("token"), None);
-    assert!(event.notifications.is_empty());
+    // The phone on file and the new device learn of it.
+    let to = |event: &NewEvent| -> Vec<Recipient> {
+        event.notifications.iter().map(|one| one.to()).collect()
+    };
+    assert_eq!(to(&event), [Recipient::OnFile, Recipient::Push]);
     let settings = world.clone().then(settlement("D1", 1_000));
     let notifications = &settings.history.last().unwrap().notifications;
     assert_eq!(notifications[1].to(), Recipient::Push);
@@ -164,8 +170,10 @@ fn device_removal_needs_fresh_login() {
         frozen_world.refused(push("phone-2", "token")).code,
         ErrorCode::AccountFrozen
     );
-    // Registering a new device needs no fresh login.
-    assert!(late.decide(push("phone-2", "token")).is_ok());
+    assert_eq!(
+        late.refused(push("phone-2", "token")).code,
+        ErrorCode::StepUpRequired
+    );
     // A second removal finds no device.
     assert_eq!(
         world.then(remove()).refused(remove()).code,
@@ -186,6 +194,7 @@ fn replaced_device_is_notified_for_7_days() {
         Some(PushTarget {
             id: "phone-1".to_owned(),
             token_tag: "token".to_owned(),
+            device: DeviceTag("device1".to_owned()),
             registered_at: t(0),
         })
     );
@@ -203,24 +212,53 @@ fn device_replacement_needs_fresh_login() {
     let world = World::new()
         .then(push("phone-1", "token"))
         .at(15 * MINUTE_S);
+    let other = world.clone().by(1);
     assert_eq!(
-        world.refused(push("phone-1", "other")).code,
+        other.refused(push("phone-1", "other")).code,
         ErrorCode::StepUpRequired
     );
-    assert!(world.decide(push("phone-2", "token")).is_ok());
-    assert!(world.login().decide(push("phone-1", "other")).is_ok());
+    let mut other = other.login();
+    let transition = other.done(push("phone-1", "other"));
+    let event = transition.event.unwrap();
+    assert_eq!(event.kind(), EventKind::PushTargetChanged);
+    let target = &other.merchant.state.push_targets[0];
+    assert_eq!(target.device, DeviceTag("device2".to_owned()));
+    assert_eq!(target.registered_at, t(15 * MINUTE_S));
+}
+
+#[test]
+fn own_device_refreshes_its_token_in_silence() {
+    let mut world = World::new().then(push("phone-1", "token")).at(10 * HOUR_S);
+    let before = world.merchant.state.clone();
+    let transition = world.done(push("phone-1", "other"));
+    let event = transition.event.unwrap();
+    assert_eq!(event.kind(), EventKind::PushTargetRefreshed);
+    assert!(event.notifications.is_empty());
+    let state = &world.merchant.state;
+    assert_eq!(state.setting_changes, before.setting_changes);
+    assert_eq!(state.notice_sms, before.notice_sms);
+    let [before] = &before.push_targets[..] else {
+        panic!("one target")
+    };
+    assert_eq!(state.push_targets[0].registered_at, before.registered_at);
+    // The old token is still pushed for some days.
+    assert_eq!(transition.push.unwrap().removed.as_ref(), Some(before));
+    assert_eq!(state.push_removed_at, Some(t(10 * HOUR_S)));
 }
 
 #[test]
 fn device_registrations_per_day_are_limited() {
     let mut world = World::new();
     for n in 0..POLICY.setting_changes_per_day {
+        // A refresh by the same device would not count.
+        let slot = u8::from(n % 2 == 1);
         world = world
             .later(60)
             .login()
+            .by(slot)
             .then(push("phone", &format!("token-{n}")));
     }
-    let world = world.at(DAY_S + 59).login();
+    let world = world.at(DAY_S + 59).login().by(0);
     let refusal = world.refused(push("phone", "another"));
     assert_eq!(
         (refusal.code, refusal.retry_after_s),
@@ -261,7 +299,8 @@ fn sixth_notice_of_a_day_is_push_only() {
         let event = world.done(change).event.unwrap();
         let sent = event.notifications.iter();
         let sms = sent.filter(|one| one.to() == Recipient::OnFile).count();
-        assert_eq!(sms, usize::from(n <= POLICY.notice_sms_per_day), "{n}");
+        // The new device was the first notice.
+        assert_eq!(sms, usize::from(n < POLICY.notice_sms_per_day), "{n}");
         assert!(
             event
                 .notifications

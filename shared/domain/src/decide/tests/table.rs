@@ -32,6 +32,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
     let mut rows = vec![
         row("create", "", create()),
         row("cancel", "", Command::Cancel),
+        row("freeze from device", "", Command::FreezeFromDevice),
         row("identity", "right", document(true)),
         row("identity", "wrong", document(false)),
         row(
@@ -460,7 +461,7 @@ names! {
     SettleCardCheck ResendCardOtp OtpNotSent SettleDeposit StartTestTransfer SettleTestTransfer StartActivation Unbind
     ChangeSettlement PutPushTarget RemovePushTarget Freeze NotifyFreezeGuesses FreezeByOperator Unfreeze
     ChangeContact RenewDocument CreatePayout PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard ConfirmNotified Expire Complete EndCooldown AddDevice
-    EndOtherSessions
+    FreezeFromDevice EndOtherSessions
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn event_has_its_rebind_and_no_personal_data() {
                     | Kind::SettlementChanged
                     | Kind::PushTargetChanged
                     | Kind::PushTargetRemoved
+                    | Kind::PushTargetRefreshed
                     | Kind::DeviceAdded
                     | Kind::Unfrozen
                     | Kind::FreezeCodeGuessed

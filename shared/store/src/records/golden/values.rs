@@ -251,7 +251,8 @@ fn full_state() -> MerchantState {
         push_targets: vec![PushTarget {
             id: "phone".to_owned(),
             token_tag: "abcdef12".to_owned(),
-            registered_at: t(-90),
+            device: DeviceTag::of("abcdefghijklmnopqrstuv"),
+            registered_at: t(-8 * DAY_S),
         }],
         push_removed_at: Some(t(-60)),
         setting_changes: window(&[-120, -60]),
@@ -477,6 +478,7 @@ fn of_rebind(name: &'static str, stage: RebindState) -> Record {
         old_card: (!has_ended).then(old_card),
         fingerprint: mac("0020"),
         reserved_phone: Phone::parse("+8613700000001").unwrap(),
+        youngest_device: None,
         created_at: t(0),
         expires_at: t(DAY_S),
         stage,
@@ -599,7 +601,8 @@ fn push_targets() -> Vec<Record> {
         target: PushTarget {
             id: "phone".to_owned(),
             token_tag: "abcdef12".to_owned(),
-            registered_at: t(-90),
+            device: DeviceTag::of("abcdefghijklmnopqrstuv"),
+            registered_at: t(-8 * DAY_S),
         },
         platform: PushPlatform::Apns,
         sealed_token: Some(Sealed(vec![7, 7, 7])),
@@ -608,7 +611,7 @@ fn push_targets() -> Vec<Record> {
         tag: "abcdef12".to_owned(),
         platform: PushPlatform::Apns,
         sealed_token: Sealed(vec![7, 7, 7]),
-        registered_at: Some(t(-90)),
+        registered_at: Some(t(-8 * DAY_S)),
         removed_at,
     };
     let key = || key(merchant_pk(&merchant()), push_target_sk(&new.target));
