@@ -71,12 +71,12 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
         let started = Instant::now();
         let (account, code) = read(body::read::<CreateFreeze>(request)?.fields)?;
         let source = [request.source_ip.as_str()];
+        let name = [account.expose().as_str()];
+        let previous = self.keys.previous_mac(HashPurpose::Account, &name);
+        let previous_account = previous.await?.map(|mac| mac.0);
         let keys = FreezeKeys {
-            account: self
-                .keys
-                .mac(HashPurpose::Account, &[account.expose()])
-                .await?
-                .0,
+            account: self.keys.mac(HashPurpose::Account, &name).await?.0,
+            previous_account,
             source: self.keys.mac(HashPurpose::Source, &source).await?.0,
             nonce: self.keys.random()?,
         };
@@ -95,7 +95,7 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
         typed: &Secret<String>,
         now: Timestamp,
     ) -> Result<(), HandlerError> {
-        let known = self.store.account_merchant(&keys.account).await?;
+        let known = self.store.account_merchant(keys).await?;
         let is_known = known.is_some();
         let Some(merchant_id) = known.or_else(|| MerchantId::parse(NOBODY)) else {
             return Ok(());
@@ -181,8 +181,8 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
         let mut found = None;
         for code in &merchant.state.freeze_codes {
             let merchant_id = merchant.profile.merchant_id.as_str();
-            let expected = self.keys.freeze_code(merchant_id, code.seq).await?;
-            if *typed == expected && code.works_at(now) {
+            let is_right = self.keys.is_freeze_code(typed, merchant_id, code.seq);
+            if is_right.await? && code.works_at(now) {
                 found = Some(*code);
             }
         }

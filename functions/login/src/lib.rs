@@ -12,7 +12,7 @@ use application::crypto::{HashPurpose, Keys, password};
 use application::error::HandlerError;
 use application::ports::{
     Commit, IdempotencyMode, KeyService, LoadMerchant, LoginKeys, Logins, OpenSession, PortError,
-    Selector,
+    PreviousLoginKeys, Selector,
 };
 use application::request::no_content;
 use application::serve::Handler;
@@ -77,6 +77,7 @@ impl<T: Table, K: KeyService> Login<T, K> {
         let keys = self
             .login_keys(account.expose(), device_id.expose(), &request.source_ip)
             .await?;
+        let keys = self.store.stored_keys(keys).await?;
         let counted = self.count(&keys, now).await?;
         let kept = counted
             .account
@@ -94,10 +95,18 @@ impl<T: Table, K: KeyService> Login<T, K> {
         device_id: &str,
         source_ip: &str,
     ) -> Result<LoginKeys, PortError> {
+        let name = [account];
+        let old_account = self.keys.previous_mac(HashPurpose::Account, &name);
+        let old_device = self.keys.previous_device(account, device_id);
+        let previous = old_account.await?.zip(old_device.await?);
         Ok(LoginKeys {
-            account: self.keys.mac(HashPurpose::Account, &[account]).await?.0,
+            account: self.keys.mac(HashPurpose::Account, &name).await?.0,
             device: self.keys.device(account, device_id).await?,
             source: self.keys.mac(HashPurpose::Source, &[source_ip]).await?.0,
+            previous: previous.map(|(account, device)| PreviousLoginKeys {
+                account: account.0,
+                device,
+            }),
         })
     }
 

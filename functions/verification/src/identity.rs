@@ -40,13 +40,18 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             None => Ok(DocumentType::default()),
             Some(word) => DocumentType::parse(word).ok_or(ErrorCode::RequestMalformed),
         };
+        let mut previous_number = None;
         let number = match kind.and_then(|kind| IdNumber::parse(kind, number)) {
-            Ok(number) => Ok(self.keys.document(&number).await?),
+            Ok(number) => {
+                previous_number = self.keys.previous_document(&number).await?;
+                Ok(self.keys.document(&number).await?)
+            }
             Err(code) => Err(code),
         };
         let expires_on = typed.document_expires_on.unwrap_or_default();
         Ok(Document {
             number,
+            previous_number,
             expires_on: DocumentExpiry::parse(&expires_on),
         })
     }

@@ -76,6 +76,20 @@ impl<K: KeyService> Keys<K> {
         Ok(hash.shortened(DEVICE_CHARS).0)
     }
 
+    /// The keyed hash of a device id under the previous key. `None` outside a rotation.
+    ///
+    /// # Errors
+    /// When the key cannot be derived.
+    pub async fn previous_device(
+        &self,
+        account: &str,
+        device_id: &str,
+    ) -> Result<Option<String>, PortError> {
+        let parts = [account, device_id];
+        let hash = self.previous_mac(HashPurpose::Device, &parts).await?;
+        Ok(hash.map(|hash| hash.shortened(DEVICE_CHARS).0))
+    }
+
     /// The keyed hash of an identity document: its kind and its number.
     ///
     /// # Errors
@@ -83,6 +97,15 @@ impl<K: KeyService> Keys<K> {
     pub async fn document(&self, document: &IdNumber) -> Result<Mac, PortError> {
         let parts = [document.kind().as_str(), document.expose()];
         self.mac(HashPurpose::IdNumber, &parts).await
+    }
+
+    /// The keyed hash of an identity document under the previous key. `None` outside a rotation.
+    ///
+    /// # Errors
+    /// When the key cannot be derived.
+    pub async fn previous_document(&self, document: &IdNumber) -> Result<Option<Mac>, PortError> {
+        let parts = [document.kind().as_str(), document.expose()];
+        self.previous_mac(HashPurpose::IdNumber, &parts).await
     }
 
     /// Random bytes.
@@ -260,9 +283,56 @@ impl<K: KeyService> Keys<K> {
     /// # Errors
     /// When the key cannot be derived.
     pub async fn freeze_code(&self, merchant: &str, seq: u64) -> Result<Secret<String>, PortError> {
-        let parts = [merchant, &seq.to_string()];
+        let parts = freeze_parts(merchant, seq);
+        let parts = parts.each_ref().map(String::as_str);
         self.derived_code(HashPurpose::Freeze, &parts, FREEZE_CODE_CHARS)
             .await
+    }
+
+    /// Compares `typed` with a merchant's freeze code. During a rotation, the code under the previous key is right as well.
+    ///
+    /// # Errors
+    /// When a key cannot be derived.
+    pub async fn is_freeze_code(
+        &self,
+        typed: &Secret<String>,
+        merchant: &str,
+        seq: u64,
+    ) -> Result<bool, PortError> {
+        let parts = freeze_parts(merchant, seq);
+        let parts = parts.each_ref().map(String::as_str);
+        self.is_derived_code(typed, HashPurpose::Freeze, &parts, FREEZE_CODE_CHARS)
+            .await
+    }
+
+    /// Compares `typed` with the code of a micro-deposit, as [`Keys::is_freeze_code`].
+    ///
+    /// # Errors
+    /// When a key cannot be derived.
+    pub async fn is_deposit_code(
+        &self,
+        typed: &Secret<String>,
+        merchant: &str,
+        serial: &str,
+    ) -> Result<bool, PortError> {
+        let parts = [merchant, serial];
+        self.is_derived_code(typed, HashPurpose::Deposit, &parts, DEPOSIT_CODE_CHARS)
+            .await
+    }
+
+    async fn is_derived_code(
+        &self,
+        typed: &Secret<String>,
+        purpose: HashPurpose,
+        parts: &[&str],
+        characters: usize,
+    ) -> Result<bool, PortError> {
+        let mut is_right = *typed == self.derived_code(purpose, parts, characters).await?;
+        if let Some(version) = self.previous_version(purpose)? {
+            let previous = self.mac_bytes_in(version, purpose, parts).await?;
+            is_right |= *typed == code_of(&previous, characters);
+        }
+        Ok(is_right)
     }
 
     /// The six-character code of a micro-deposit. It is derived from the bank reference, so that a transfer whose
@@ -291,12 +361,7 @@ impl<K: KeyService> Keys<K> {
         characters: usize,
     ) -> Result<Secret<String>, PortError> {
         let bytes = self.mac_bytes(purpose, parts).await?;
-        let code = bytes
-            .iter()
-            .take(characters)
-            .map(|byte| char::from(CODE_ALPHABET[usize::from(byte & 31)]))
-            .collect();
-        Ok(Secret::new(code))
+        Ok(code_of(&bytes, characters))
     }
 
     /// A token that proves when this agreement was shown for this rebind.
@@ -342,6 +407,20 @@ impl<K: KeyService> Keys<K> {
         let parts: Vec<&str> = about.iter().copied().chain([at.as_str()]).collect();
         self.mac_bytes(HashPurpose::Reading, &parts).await
     }
+}
+
+/// What a freeze code is derived from.
+fn freeze_parts(merchant: &str, seq: u64) -> [String; 2] {
+    [merchant.to_owned(), seq.to_string()]
+}
+
+fn code_of(bytes: &[u8], characters: usize) -> Secret<String> {
+    let code = bytes
+        .iter()
+        .take(characters)
+        .map(|byte| char::from(CODE_ALPHABET[usize::from(byte & 31)]))
+        .collect();
+    Secret::new(code)
 }
 
 /// The scope that an OTP is bound to.

@@ -128,6 +128,8 @@ pub trait ListPushTargets {
 pub struct FreezeKeys {
     /// Keyed hash of the account name.
     pub account: String,
+    /// The hash of the account name under the previous key, during a rotation.
+    pub previous_account: Option<String>,
     /// Keyed hash of the source address.
     pub source: String,
     /// Random nonce. It distinguishes this request's additions to the counts, so that a repeated write is not counted
@@ -147,7 +149,7 @@ pub struct FreezeGuesses {
 /// Finds the account of a freeze request, and counts wrong freeze codes.
 pub trait FreezeRequests {
     /// The account's merchant. `None` for an unknown account name.
-    async fn account_merchant(&self, account: &str) -> Result<Option<MerchantId>, PortError>;
+    async fn account_merchant(&self, keys: &FreezeKeys) -> Result<Option<MerchantId>, PortError>;
     /// Counts one wrong code. Counting never conflicts. No count keeps a code from being evaluated.
     async fn count_freeze_guess(
         &self,
@@ -369,6 +371,8 @@ pub struct OpenSession<'a> {
 pub trait Logins {
     /// Reads the account with the failures relevant to this login.
     async fn read_login(&self, keys: &LoginKeys) -> Result<LoginRead, PortError>;
+    /// The hashes under which the account is stored. Reads nothing outside a rotation.
+    async fn stored_keys(&self, keys: LoginKeys) -> Result<LoginKeys, PortError>;
     /// Writes a failure before the password is compared. [`PortError::Conflict`] when another login wrote first.
     async fn count_login(
         &self,
@@ -397,6 +401,17 @@ pub struct LoginKeys {
     pub device: String,
     /// Hash of the source address.
     pub source: String,
+    /// The hashes of account and device under the previous key, during a rotation.
+    pub previous: Option<PreviousLoginKeys>,
+}
+
+/// The hashes under which an account and its devices may still be stored.
+#[derive(Clone, Debug)]
+pub struct PreviousLoginKeys {
+    /// Hash of the account name.
+    pub account: String,
+    /// Hash of the device id within the account.
+    pub device: String,
 }
 
 /// The result of a push.

@@ -80,6 +80,19 @@ impl Logins {
         self.devices.iter().find(|device| device.hash == hash)
     }
 
+    /// Replaces a device's hash under the previous key by its hash under the current one.
+    pub fn rehash_device(&mut self, previous: &str, current: &str) {
+        if let Some(device) = self.device_mut(previous) {
+            current.clone_into(&mut device.hash);
+        }
+        let tag = DeviceTag::of(previous);
+        for slot in self.slots.iter_mut().flatten() {
+            if slot.device == tag {
+                slot.device = DeviceTag::of(current);
+            }
+        }
+    }
+
     pub(super) fn device_mut(&mut self, hash: &str) -> Option<&mut KnownDevice> {
         self.devices.iter_mut().find(|device| device.hash == hash)
     }

@@ -14,13 +14,21 @@ use domain::time::Timestamp;
 const COUNTER: &str = "Q";
 
 impl<T: Table> FreezeRequests for Store<T> {
-    async fn account_merchant(&self, account: &str) -> Result<Option<MerchantId>, PortError> {
-        let get = Get {
-            key: account_key(account),
+    async fn account_merchant(&self, keys: &FreezeKeys) -> Result<Option<MerchantId>, PortError> {
+        let get = |hash: &String| Get {
+            key: account_key(hash),
             only: None,
             consistent: true,
         };
-        let found = self.table.get(get).await?;
+        let found = match &keys.previous_account {
+            None => self.table.get(get(&keys.account)).await?,
+            Some(previous) => {
+                let current = self.table.get(get(&keys.account));
+                let (current, previous) =
+                    futures::join!(current, self.table.get_beside(get(previous)));
+                current?.or(previous?)
+            }
+        };
         Ok(found.as_ref().and_then(account::merchant_id))
     }
 

@@ -14,6 +14,28 @@ use domain::merchant::Session;
 use domain::time::Timestamp;
 
 impl<T: Table> Logins for Store<T> {
+    async fn stored_keys(&self, keys: LoginKeys) -> Result<LoginKeys, PortError> {
+        let Some(previous) = keys.previous.clone() else {
+            return Ok(keys);
+        };
+        let get = |hash: &str| Get {
+            key: account_key(hash),
+            only: None,
+            consistent: true,
+        };
+        let current = self.table.get(get(&keys.account));
+        let (current, old) = futures::join!(current, self.table.get_beside(get(&previous.account)));
+        Ok(match (current?, old?) {
+            (None, Some(_)) => LoginKeys {
+                account: previous.account,
+                device: previous.device,
+                previous: None,
+                ..keys
+            },
+            _ => keys,
+        })
+    }
+
     async fn read_login(&self, keys: &LoginKeys) -> Result<LoginRead, PortError> {
         let wanted = vec![logins_key(&keys.account), source_key(&keys.source)];
         let account = Get {
@@ -34,7 +56,10 @@ impl<T: Table> Logins for Store<T> {
         };
         let logins = find(logins_key(&keys.account));
         let source = find(source_key(&keys.source));
-        let logins = logins.map_or_else(|| Ok(device::Logins::default()), logins::read)?;
+        let mut logins = logins.map_or_else(|| Ok(device::Logins::default()), logins::read)?;
+        if let Some(previous) = &keys.previous {
+            logins.rehash_device(&previous.device, &keys.device);
+        }
         let (source, source_revision) =
             source.map_or_else(|| Ok(Default::default()), login_failures::read)?;
         Ok(LoginRead {

@@ -679,7 +679,12 @@ pub(super) fn typed_document(
     number: Result<Mac, ErrorCode>,
     expires_on: Result<DocumentExpiry, ErrorCode>,
 ) -> Command {
-    Command::CheckDocument(Document { number, expires_on }, code("identity-1"))
+    let document = Document {
+        number,
+        previous_number: None,
+        expires_on,
+    };
+    Command::CheckDocument(document, code("identity-1"))
 }
 
 /// Sends another code, `identity-2` or `card-2`.
