@@ -95,8 +95,8 @@ impl<K: KeyService> Keys<K> {
     /// # Errors
     /// When the key cannot be derived.
     pub async fn document(&self, document: &IdNumber) -> Result<Mac, PortError> {
-        let parts = [document.kind().as_str(), document.expose()];
-        self.mac(HashPurpose::IdNumber, &parts).await
+        self.mac(HashPurpose::IdNumber, &document_parts(document))
+            .await
     }
 
     /// The keyed hash of an identity document under the previous key. `None` outside a rotation.
@@ -104,8 +104,8 @@ impl<K: KeyService> Keys<K> {
     /// # Errors
     /// When the key cannot be derived.
     pub async fn previous_document(&self, document: &IdNumber) -> Result<Option<Mac>, PortError> {
-        let parts = [document.kind().as_str(), document.expose()];
-        self.previous_mac(HashPurpose::IdNumber, &parts).await
+        self.previous_mac(HashPurpose::IdNumber, &document_parts(document))
+            .await
     }
 
     /// Random bytes.
@@ -407,6 +407,11 @@ impl<K: KeyService> Keys<K> {
         let parts: Vec<&str> = about.iter().copied().chain([at.as_str()]).collect();
         self.mac_bytes(HashPurpose::Reading, &parts).await
     }
+}
+
+/// What the keyed hash of a document covers.
+fn document_parts(document: &IdNumber) -> [&str; 2] {
+    [document.kind().as_str(), document.expose()]
 }
 
 /// What a freeze code is derived from.
