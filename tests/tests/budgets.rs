@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use store::records::merchant_state;
 use tests::in_process::{App, InProcess};
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
 use tests::table_faults::Call;
 use tests::transport::Reply;
 
@@ -414,6 +414,7 @@ async fn freeze_and_push_keep_their_budgets() {
     let app = world.log_in("minority_name").await;
     let target = json!({"platform": "fcm", "token": "t".repeat(163)});
     app.put("/v1/push-targets/phone-1", target).await.ok(204);
+    world.deliver_due().await;
     app.activate(GOOD_CARD).await;
     let sizes = small(&world, Vec::new()).await;
     notifications(
@@ -430,6 +431,10 @@ async fn freeze_and_push_keep_their_budgets() {
     let frozen = world.freeze(account, &code, "198.51.100.2").await;
     table.step("freeze", &frozen, FREEZE);
     assert_eq!(world.count("minority_name", "frozen").await, 1);
+    let other = world.log_in("plain_2").await;
+    let rebind = other.activate(SECOND_CARD).await;
+    let frozen = other.post(&format!("{rebind}/freeze"), json!({})).await;
+    table.step("freeze, known device", &frozen, STEP);
     notifications(
         &mut table,
         &world,

@@ -237,18 +237,16 @@ async fn parallel_first_logins_leave_no_failure() {
         let (one, two) = futures::join!(login(), login());
         assert_eq!((one.status, two.status), (201, 201), "{seed}");
         let items = world.items().await;
-        let counters: Vec<_> = items
-            .iter()
-            .filter(|item| item.contains_key("row"))
-            .collect();
-        assert!(
-            counters.len() >= 2,
-            "one counter for the account, one for the address"
-        );
-        for item in counters {
-            // An address's count of consecutive failures is unused, since the address may serve thousands.
-            let row = item["row"].as_n().unwrap();
-            assert!(row == "0" || item["pk"].as_s().unwrap().starts_with('S'));
+        let of_kind = |sk: &str| -> Vec<_> {
+            let kind = items.iter().filter(|item| item["sk"].as_s().unwrap() == sk);
+            kind.collect()
+        };
+        let (accounts, addresses) = (of_kind("L"), of_kind("S"));
+        assert!(!accounts.is_empty() && !addresses.is_empty());
+        for item in accounts {
+            assert_eq!(item["others"].as_s().unwrap(), "[0,[]]", "{seed}");
+        }
+        for item in addresses {
             assert!(!item.contains_key("at"), "{seed} {item:?}");
         }
     }

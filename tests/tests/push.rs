@@ -14,15 +14,32 @@ use tests::transport::{Reply, freeze_code_in};
 const POLICY: &Policy = &Policy::CURRENT;
 const NAME: &str = "plain_1";
 
-async fn put(app: &App, id: &str, token: &str) -> Reply {
+async fn put_alone(app: &App, id: &str, token: &str) -> Reply {
     let path = format!("/v1/push-targets/{id}");
     app.put(&path, json!({"platform": "apns", "token": token}))
         .await
 }
 
-async fn remove(app: &App, id: &str) -> Reply {
+async fn remove_alone(app: &App, id: &str) -> Reply {
     let path = format!("/v1/push-targets/{id}");
     app.delete(&path).await
+}
+
+/// Registers a device, and delivers the notification of that.
+async fn put(app: &App, id: &str, token: &str) -> Reply {
+    settled(app, put_alone(app, id, token).await).await
+}
+
+/// Removes a device, and delivers the notification of that.
+async fn remove(app: &App, id: &str) -> Reply {
+    settled(app, remove_alone(app, id).await).await
+}
+
+async fn settled(app: &App, reply: Reply) -> Reply {
+    if reply.status == 204 {
+        delivered(&app.system).await;
+    }
+    reply
 }
 
 /// Changes the settings, which notifies. Returns the tokens that received a push, sorted.
@@ -47,6 +64,7 @@ async fn pushes_never_hold_the_freeze_code() {
     put(&app, "phone", "token-a").await.ok(204);
     let fcm = json!({"platform": "fcm", "token": "token-b"});
     app.put("/v1/push-targets/tablet", fcm).await.ok(204);
+    delivered(&world).await;
     app.activate(GOOD_CARD).await;
     let code = app.freeze_code().await;
     let pushes = world.push.all();
@@ -122,7 +140,8 @@ async fn replaced_device_is_notified_for_seven_days() {
     assert_eq!(notified(&app, 1).await, ["token-a", "token-b"]);
     // A repetition changes nothing.
     put(&app, "phone", "token-b").await.ok(204);
-    assert_eq!(world.count(NAME, "push_target_changed").await, 2);
+    assert_eq!(world.count(NAME, "push_target_changed").await, 1);
+    assert_eq!(world.count(NAME, "push_target_refreshed").await, 1);
     world.pass_s(POLICY.push_after_removal_s);
     let app = app.again().await;
     assert_eq!(notified(&app, 2).await, ["token-b"]);
@@ -137,10 +156,10 @@ async fn late_push_goes_to_devices_of_the_event() {
     let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     app.activate(GOOD_CARD).await;
-    remove(&app.again().await, "phone").await.ok(204);
-    // SNS was down for longer than a removed device is notified.
+    remove_alone(&app.again().await, "phone").await.ok(204);
+    // SNS was down for longer than a removed device is notified. The removal is pushed too.
     world.pass_s(POLICY.push_after_removal_s + DAY_S);
-    assert_eq!(delivered(&world).await, ["token-a"]);
+    assert_eq!(delivered(&world).await, ["token-a", "token-a"]);
 }
 
 #[tokio::test]
@@ -171,8 +190,9 @@ async fn parallel_registrations_keep_the_limit() {
     let ids: Vec<String> = (0..POLICY.push_targets_max + 4)
         .map(|number| format!("phone-{number}"))
         .collect();
-    let puts = ids.iter().map(|id| put(&app, id, id));
+    let puts = ids.iter().map(|id| put_alone(&app, id, id));
     let answers = futures::future::join_all(puts).await;
+    delivered(&world).await;
     for answer in &answers {
         let known = answer.status == 204
             || ["STEP_OUT_OF_ORDER", "VERSION_CONFLICT"].contains(&answer.code());
@@ -257,9 +277,11 @@ async fn dead_device_does_not_block_others() {
         put(&app, "phone", "token-a").await;
         put(&app, "tablet", "token-b").await;
         let text = format!("{result:?}");
+        let before = world.sms.to(&app.profile.phone).len();
         world.push.script([result]);
         assert_eq!(notified(&app, 1).await.len(), 1, "{text}");
-        assert_eq!(world.sms.to(&app.profile.phone).len(), 1, "{text}");
+        let sent = world.sms.to(&app.profile.phone).len() - before;
+        assert_eq!(sent, 1, "{text}");
     }
 }
 
@@ -277,6 +299,7 @@ async fn lost_reply_changes_target_once() {
         assert_eq!((again.status, &again.body), (204, &Value::Null));
     }
     assert_eq!(world.count(NAME, "push_target_changed").await, 1);
+    delivered(&world).await;
     assert_eq!(notified(&app, 1).await, ["token-a"]);
 
     world.boundary.fail(2, Fault::ReplyLost);
@@ -340,32 +363,35 @@ async fn rejects_malformed_push_targets() {
 #[tokio::test]
 async fn removing_a_device_needs_a_fresh_login() {
     let (world, app) = InProcess::with(NAME).await;
+    let tablet = app.on("tablet").await;
     put(&app, "phone", "token-a").await;
     world.pass_s(POLICY.fresh_login_s - 1);
-    // Activity that keeps the session alive does not refresh the login.
-    put(&app, "tablet", "token-b").await.ok(204);
+    // Activity that keeps the sessions alive does not refresh the login.
+    put(&app, "phone", "token-b").await.ok(204);
+    put(&tablet, "tablet", "token-c").await.ok(204);
     world.pass_s(1);
     for stale in [
         remove(&app, "phone").await,
         // Another device registered under its id removes it.
-        put(&app, "phone", "token-d").await,
+        put(&tablet, "phone", "token-d").await,
+        put(&app, "watch", "token-e").await,
     ] {
         assert_eq!((stale.status, stale.code()), (403, "STEP_UP_REQUIRED"));
     }
-    assert_eq!(
-        put(&app, "watch", "token-c").await.status,
-        204,
-        "adding a device needs no fresh login"
-    );
+    // The device that registered the target refreshes its token.
+    put(&app, "phone", "token-f").await.ok(204);
     remove(&app.again().await, "phone").await.ok(204);
 }
 
 #[tokio::test]
 async fn daily_changes_are_limited() {
     let (world, app) = InProcess::with(NAME).await;
-    for number in 0..POLICY.setting_changes_per_day {
+    // A refresh by the device itself would not count.
+    let tablet = app.on("tablet").await;
+    let sessions = [&app, &tablet].into_iter().cycle();
+    for (number, session) in (0..POLICY.setting_changes_per_day).zip(sessions) {
         let token = format!("token-{number}");
-        put(&app, "phone", &token).await.ok(204);
+        put(session, "phone", &token).await.ok(204);
     }
     let limited = put(&app, "phone", "token-more")
         .await
@@ -382,4 +408,23 @@ async fn daily_changes_are_limited() {
     // Every device that was registered in the last week is notified once.
     let tokens = notified(&app, 1).await;
     assert_eq!(tokens.len(), POLICY.setting_changes_per_day + 1);
+}
+
+/// The phone on file and the device concerned learn of each change; a refresh of the token is silent.
+#[tokio::test]
+async fn push_target_changes_are_notified() {
+    let (world, app) = InProcess::with(NAME).await;
+    let sms = || world.sms.to(&app.profile.phone).len();
+    put_alone(&app, "phone", "token-a").await.ok(204);
+    assert_eq!(
+        (delivered(&world).await, sms()),
+        (vec!["token-a".to_owned()], 1)
+    );
+    put_alone(&app, "phone", "token-b").await.ok(204);
+    assert_eq!((delivered(&world).await.len(), sms()), (0, 1));
+    remove_alone(&app, "phone").await.ok(204);
+    assert_eq!(
+        (delivered(&world).await, sms()),
+        (vec!["token-a".to_owned(), "token-b".to_owned()], 2)
+    );
 }

@@ -240,6 +240,7 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<(&'static str, String)> {
         values.push((name, value));
         values
     };
+    let what = |field| ("{what}", field_name(field, lang).to_owned());
     match *sms {
         Sms::OtpIdentity { card, code }
         | Sms::OtpIdentityStandby { card, code }
@@ -284,14 +285,11 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<(&'static str, String)> {
             at,
             freeze_code,
         } => vec![
-            ("{what}", field_name(field, lang).to_owned()),
+            what(field),
             ("{time}", minute(at, lang)),
             ("{freeze_code}", freeze_code.expose().clone()),
         ],
-        Sms::PushSecurityChanged { field, at } => vec![
-            ("{what}", field_name(field, lang).to_owned()),
-            ("{time}", minute(at, lang)),
-        ],
+        Sms::PushSecurityChanged { field, at } => vec![what(field), ("{time}", minute(at, lang))],
         Sms::PushCodeAsked
         | Sms::PushIdentityConfirmed
         | Sms::Frozen

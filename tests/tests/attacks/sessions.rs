@@ -53,7 +53,11 @@ async fn stolen_session() {
         ),
         ("POST", format!("{card}/unbind"), Value::Null),
         ("PUT", "/v1/settlement".to_owned(), settings),
-        ("PUT", push.to_owned(), target("thiefs")),
+        (
+            "PUT",
+            "/v1/push-targets/thiefs".to_owned(),
+            target("thiefs"),
+        ),
         ("DELETE", push.to_owned(), Value::Null),
     ] {
         app.call_keyed(&path, method, &path, body)

@@ -41,8 +41,7 @@ impl Walk {
     async fn app(&self, name: &str) -> App {
         // One phone receives the OTPs for all their cards, and no two within a minute.
         self.world.pass_s(POLICY.code_gap_s);
-        let app = self.world.log_in_on(name, "a device's secret").await;
-        self.secrets.add(Kind::DeviceId, "a device's secret");
+        let app = self.world.log_in(name).await;
         self.secrets.add(Kind::Password, &app.profile.password);
         self.secrets
             .add(Kind::IdNumber, &app.profile.document_number);
@@ -67,8 +66,11 @@ impl Walk {
         typed["account"] = json!("nobody");
         let event = self.world.event("POST", "/v1/sessions", &[], &typed);
         is(&self.world.send(event).await, 401);
-        let app = self.app("plain_1").await;
+        self.secrets.add(Kind::DeviceId, "a device's secret");
+        let app = self.world.log_in_on("plain_1", "a device's secret").await;
+        self.secrets.add(Kind::Token, &app.token);
         is(&app.get("/v1/cards").await, 200);
+        is(&app.delete("/v1/sessions").await, 204);
         let again = self.app("plain_1").await; // from a known device
         is(&again.delete("/v1/sessions/current").await, 204);
     }
@@ -273,6 +275,8 @@ impl Walk {
             .await
             .request(self.card("6222020000009001074"))
             .await;
+        // The notification of its first login stays unsent.
+        self.world.log_in_on("plain_2", "another device").await;
         self.world
             .pass_s(POLICY.hold_lost_s + POLICY.retire_after_effective_s);
         let again = self

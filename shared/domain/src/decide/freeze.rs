@@ -76,8 +76,11 @@ impl Context<'_> {
         let rebind = announced.and_then(|number| self.merchant.numbered(number));
         let is_standby = |rebind: &&Rebind| before.standby(&rebind.new_card.card_id).is_some();
         let mut ended: Vec<&Rebind> = rebind.into_iter().filter(is_standby).collect();
-        let of_hold = undone.map(|last| last.number);
-        for number in before.open.into_iter().chain(of_hold) {
+        for number in before
+            .open
+            .into_iter()
+            .chain(undone.map(|last| last.number))
+        {
             ended.push(self.loaded(number)?);
         }
         ended.dedup_by_key(|rebind| rebind.rebind_id.number());
