@@ -275,8 +275,6 @@ impl Walk {
             .await
             .request(self.card("6222020000009001074"))
             .await;
-        // The notification of its first login stays unsent.
-        self.world.log_in_on("plain_2", "another device").await;
         self.world
             .pass_s(POLICY.hold_lost_s + POLICY.retire_after_effective_s);
         let again = self
@@ -285,6 +283,9 @@ impl Walk {
             .request(self.card("6222020000009001082"))
             .await;
         assert!(again.ends_with(char::is_alphanumeric));
+        // The notification of a device's first login stays unsent.
+        self.world.log_in_on("plain_2", "another device").await;
+        self.world.pass_s(POLICY.notification_retry_s);
         let summary = self.world.clean_up().await;
         assert_eq!(summary.failed, 0, "{summary:?}");
         let done = [
