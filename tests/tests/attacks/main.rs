@@ -20,7 +20,6 @@
 
 #![recursion_limit = "256"] // nested futures
 #![allow(clippy::unwrap_used, missing_docs)]
-// The futures of whole flows are deep.
 
 mod codes;
 mod contact;
