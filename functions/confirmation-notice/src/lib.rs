@@ -209,16 +209,15 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                     failed = failed.or(Some(refused_phone()));
                     continue;
                 }
-                // The reminders must not wait for another phone.
-                Ok(SmsAnswer::PhoneRefused) if change.is_some() => {
-                    tracing::warn!(event.seq = seq, "notification.phone_refused");
-                }
                 Ok(SmsAnswer::PhoneRefused) => {
                     tracing::warn!(event.seq = seq, "notification.phone_refused");
-                    let now = leased.armed_at;
-                    let until = self.store.pause_recipient(merchant, seq, to, now, owner);
-                    pauses.add(until.await?, paused_until.is_some());
-                    continue;
+                    // The reminders of a change must not wait for another phone.
+                    if change.is_none() {
+                        let now = leased.armed_at;
+                        let until = self.store.pause_recipient(merchant, seq, to, now, owner);
+                        pauses.add(until.await?, paused_until.is_some());
+                        continue;
+                    }
                 }
                 Err(error) => {
                     failed = failed.or(Some(error));

@@ -13,7 +13,7 @@ use crate::rejection::Rejection;
 use crate::transition::{EndedSessions, Transition};
 
 impl Context<'_> {
-    /// Changes phone, password, name or document. Whoever talked the acquirer into the change gains no open rebind and no
+    /// Changes phone, password, name or document. A thief who talked the acquirer into it gains no open rebind and no
     /// session, has to wait, and is announced to the previous phone.
     pub(super) fn change_contact(&self, change: &ContactChange) -> Result<Transition, Rejection> {
         let mut profile = self.next_profile();

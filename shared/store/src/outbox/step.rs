@@ -118,7 +118,7 @@ pub enum NotificationStep<'a> {
 }
 
 impl NotificationStep<'_> {
-    pub(super) fn update(&self, merchant: &MerchantId, policy: &Policy) -> Update {
+    pub(super) fn as_update(&self, merchant: &MerchantId, policy: &Policy) -> Update {
         let mut update = Update::default();
         match *self {
             Self::Lease { owner, wall } => {
