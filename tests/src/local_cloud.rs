@@ -290,6 +290,19 @@ impl LocalCloud {
         all
     }
 
+    /// Waits until the notifications of this merchant's changes are handed over: nothing takes effect before.
+    pub async fn handed_over(&self, merchant: &Profile) {
+        let waits = async || {
+            let state = self.state(&merchant.pk(), "Y").await.to_string();
+            state.contains("\"w\":true")
+        };
+        let deadline = Instant::now() + SMS_LIMIT;
+        while waits().await {
+            assert!(Instant::now() < deadline, "{} waits", merchant.id);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Runs the clean-up with the remaining time of a scheduled run.
     pub async fn clean_up(&self, at: Timestamp) -> Value {
         let event = json!({"time": at.to_rfc3339_shanghai()});

@@ -12,7 +12,7 @@ use domain::time::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tests::local_cloud::LocalCloud;
-use tests::merchant::Profile;
+use tests::merchant::{DEVICE, Profile};
 use tests::transport::Transport as _;
 
 use crate::payouts::{create, pay_out, report};
@@ -20,7 +20,13 @@ use crate::see::{rebind_path, zh};
 
 /// A merchant on 10 March of a year, 10:00.
 pub async fn in_year(live: &LocalCloud, year: u16) -> Profile {
-    let merchant = live.merchant().await;
+    in_year_with(live, year, json!({})).await
+}
+
+/// The same with changed or additional members. The device has been known since before that year.
+async fn in_year_with(live: &LocalCloud, year: u16, mut changes: Value) -> Profile {
+    changes["known_devices"] = json!([{"device_id": DEVICE, "first_login_days_ago": 20_000}]);
+    let merchant = live.merchant_with(changes).await;
     let text = format!("{year}-03-10T10:00:00+08:00");
     merchant.set_clock(Timestamp::parse_rfc3339(&text).unwrap());
     merchant
@@ -35,17 +41,30 @@ fn did(summary: &Value) -> Value {
         .collect()
 }
 
-/// The hold ends at day 1. The cooldown ends at day 30 and is announced once. Nothing is left at day 31.
+/// The owner is reminded in the hold, which ends at day 1. The cooldown ends at day 30 and is announced once. Nothing is left
+/// at day 31.
 pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
     let merchant = in_year(live, 1990).await;
     let app = live.app(&merchant).await;
     let path = app.activate(&live.card()).await;
     let activated_at = merchant.now();
-    live.notifications(&merchant.phone, 1).await;
+    live.handed_over(&merchant).await;
+    let announced = live.notifications(&merchant.phone, 1).await;
     let day = |days: i64| activated_at.plus_s(days * DAY_S);
+    let hour = |hours: i64| activated_at.plus_s(hours * HOUR_S);
     let version = async || live.state(&merchant.pk(), "R#000001").await["ver"].clone();
     let before = version().await;
 
+    // After a third of the hold and 2 h before its end, the phone on file gets the same text again.
+    for (hours, texts) in [(8, 2), (22, 3)] {
+        assert_eq!(did(&live.clean_up(hour(hours).plus_s(-1)).await), json!({}));
+        assert_eq!(
+            did(&live.clean_up(hour(hours)).await),
+            json!({"reminders": 1})
+        );
+        let all = live.notifications(&merchant.phone, texts).await;
+        assert!(all.iter().all(|text| *text == announced[0]));
+    }
     assert_eq!(did(&live.clean_up(day(1).plus_s(-1)).await), json!({}));
     assert_eq!(version().await, before);
     assert_eq!(did(&live.clean_up(day(1)).await), json!({"completed": 1}));
@@ -85,8 +104,8 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
         did(&live.clean_up(day(30)).await),
         json!({"cooldowns_ended": 1})
     );
-    let texts = live.notifications(&merchant.phone, 2).await;
-    assert_eq!(texts[1], zh(&Sms::CooldownEnded));
+    let texts = live.notifications(&merchant.phone, 4).await;
+    assert_eq!(texts[3], zh(&Sms::CooldownEnded));
     let (rebind, cards) = looks_at(day(30)).await;
     assert_eq!(cards["can_rebind"], true);
     assert_eq!(
@@ -98,7 +117,7 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
     for at in [day(30), day(31), day(31)] {
         assert_eq!(did(&live.clean_up(at).await), json!({}));
     }
-    assert_eq!(live.notifications(&merchant.phone, 2).await, texts);
+    assert_eq!(live.notifications(&merchant.phone, 4).await, texts);
     assert_eq!(
         live.notifications(&merchant.reserved_phone, 1).await.len(),
         1
@@ -117,6 +136,7 @@ pub async fn late_run_catches_up(live: &LocalCloud) {
     live.app(&changed).await.activate(&live.card()).await;
     let app = live.app(&pending).await;
     let path = app.to_card_pending(&live.card()).await;
+    live.handed_over(&changed).await;
     live.notifications(&changed.phone, 1).await;
     let at = changed.now().plus_s(31 * DAY_S);
     let want = json!({"cards_removed": 1, "completed": 1, "cooldowns_ended": 1, "expired": 1});
@@ -182,6 +202,7 @@ pub async fn overdue_rebinds_expire(live: &LocalCloud) {
 pub async fn concurrent_runs_act_once(live: &LocalCloud) {
     let merchant = in_year(live, 1999).await;
     live.app(&merchant).await.activate(&live.card()).await;
+    live.handed_over(&merchant).await;
     live.notifications(&merchant.phone, 1).await;
     let at = merchant.now().plus_s(31 * DAY_S);
     let runs = futures::future::join_all((0..4).map(|_| live.clean_up(at))).await;
@@ -215,14 +236,16 @@ pub async fn unsent_notification_is_resent_once(live: &LocalCloud) {
     let merchant = in_year(live, 2002).await;
     let app = live.app(&merchant).await;
     app.activate(&live.card()).await;
+    let activated_at = merchant.now();
+    live.handed_over(&merchant).await;
     let first = live.notifications(&merchant.phone, 1).await;
-    // As after an SNS outage: the lease is released, and both phones are not yet notified.
+    // As after a crash between the messages and their marks: the lease is released, and no phone is marked.
     let sk = event_of(live, &merchant, "activated").await;
-    let due_at = merchant.now().plus_s(10 * MINUTE_S);
+    let due_at = activated_at.plus_s(10 * MINUTE_S);
     let shard = Sha256::digest(merchant.id.as_bytes())[0] % 4;
     let text = |text: String| AttributeValue::S(text);
     for (name, value) in [
-        ("to_on_file", text(merchant.phone.clone())),
+        ("to_on_file", text("record".to_owned())),
         ("to_reserved", text(merchant.reserved_phone.clone())),
         (
             "due_bucket",
@@ -230,6 +253,7 @@ pub async fn unsent_notification_is_resent_once(live: &LocalCloud) {
         ),
         ("due_at", AttributeValue::N(due_at.epoch_s().to_string())),
         ("notice", text("released".to_owned())),
+        ("reminder", AttributeValue::Null(true)),
     ] {
         live.edit(&merchant.pk(), &sk, name, value).await;
     }
@@ -247,15 +271,23 @@ pub async fn unsent_notification_is_resent_once(live: &LocalCloud) {
     assert_eq!(did(&live.clean_up(due_at.plus_s(HOUR_S)).await), json!({}));
     let event = live.item(&merchant.pk(), &sk).await;
     assert_eq!(event["notice"].as_s().unwrap(), "sent");
-    assert!(!event.contains_key("to_on_file") && !event.contains_key("due_at"));
+    assert!(!event.contains_key("to_on_file") && !event.contains_key("to_reserved"));
+    // Only the reminder is due, after a third of the rest of the hold.
+    let effective_at = activated_at.plus_s(DAY_S);
+    let third_s = (effective_at.epoch_s() - due_at.epoch_s()) / 3;
+    assert_eq!(
+        (
+            event["reminder"].as_s().unwrap().as_str(),
+            event["due_at"].as_n().unwrap()
+        ),
+        ("first", &due_at.plus_s(third_s).epoch_s().to_string())
+    );
 }
 
 /// Payouts created during a hold get their card when the hold ends. This applies to a merchant's first card and to the
 /// replacement of a lost one. Payouts created later never wait.
 pub async fn held_payouts_are_assigned(live: &LocalCloud) {
-    let first = live.merchant_with(json!({"active_card": null})).await;
-    let start = Timestamp::parse_rfc3339("2008-03-10T10:00:00+08:00").unwrap();
-    first.set_clock(start);
+    let first = in_year_with(live, 2008, json!({"active_card": null})).await;
     let lost = in_year(live, 2008).await;
     let mut ends = Vec::new();
     for (merchant, reason) in [(&first, "replace"), (&lost, "lost")] {
@@ -269,6 +301,7 @@ pub async fn held_payouts_are_assigned(live: &LocalCloud) {
         app.sign(&path).await;
         app.check_card(&path).await.ok(200);
         let activated = app.confirm_card(&path).await.ok(200);
+        live.handed_over(merchant).await;
         let mut held = Vec::new();
         for number in 0..3 {
             let at = merchant.now().plus_s(number * HOUR_S);
@@ -292,8 +325,13 @@ pub async fn held_payouts_are_assigned(live: &LocalCloud) {
         let after = create(live, merchant, "after", at).await;
         assert_eq!(after["card"]["card_id"], activated["new_card"]["card_id"]);
     }
-    let (early, late) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
-    assert_eq!(did(&live.clean_up(early.plus_s(-1)).await), json!({}));
+    let (early, late) = (ends[0], ends[1]);
+    assert_eq!(late.epoch_s() - early.epoch_s(), 2 * DAY_S);
+    // A third of the longer hold is over only when the shorter one ends.
+    assert_eq!(
+        did(&live.clean_up(early.plus_s(-1)).await),
+        json!({"reminders": 1})
+    );
     let mut assigned = 0;
     for at in [early, late, late] {
         let summary = live.clean_up(at).await;
@@ -464,6 +502,7 @@ pub async fn deposit_is_polled_until_it_expires(live: &LocalCloud) {
 pub async fn frozen_account_is_left_alone(live: &LocalCloud) {
     let merchant = in_year(live, 2017).await;
     live.app(&merchant).await.activate(&live.card()).await;
+    live.handed_over(&merchant).await;
     live.notifications(&merchant.phone, 1).await;
     let code = live.freeze_code(&merchant.phone).await;
     merchant.pass_s(2 * DAY_S);
@@ -493,6 +532,7 @@ pub async fn frozen_account_is_left_alone(live: &LocalCloud) {
 pub async fn switch_completes_and_old_card_leaves(live: &LocalCloud) {
     let merchant = in_year(live, 2020).await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
+    live.handed_over(&merchant).await;
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     let path = crate::standby::switch_path(&ready);

@@ -366,6 +366,7 @@ pub async fn lost_card_has_short_cooldown_once(live: &LocalCloud) {
         );
         let days = |days: i64| json!(activated_at.plus_s(days * DAY_S).to_rfc3339_shanghai());
         assert_eq!(activated["effective_at"], days(3));
+        live.handed_over(&merchant).await;
         [7, 30]
             .into_iter()
             .find(|of| activated["cooldown_until"] == days(*of))

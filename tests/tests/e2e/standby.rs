@@ -331,8 +331,9 @@ pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
         ),
         (&json!("completed"), &json!("standby"), &Value::Null)
     );
-    let texts = live.notifications(&merchant.phone, 2).await;
-    assert_eq!(texts[1], zh(&Sms::Rejected { card: label(&card) }));
+    // The first login of the other device was announced before.
+    let texts = live.notifications(&merchant.phone, 3).await;
+    assert_eq!(texts[2], zh(&Sms::Rejected { card: label(&card) }));
     merchant.pass_s(MINUTE_S);
     let problem = app.post(&path, ()).await.refused(ErrorCode::OtpTooMany);
     assert_eq!(
@@ -354,6 +355,7 @@ pub async fn switch_is_refused_like_rebind(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let ready = app.standby_rebind(&live.card()).await;
     let path = switch_path(&ready);
+    live.handed_over(&merchant).await;
     merchant.pass_s(DAY_S);
     // A login that is too old.
     let app = live.app(&merchant).await;
@@ -402,6 +404,7 @@ pub async fn switch_is_refused_like_rebind(live: &LocalCloud) {
     ask(&app, &live.card())
         .await
         .refused(ErrorCode::RebindCooldown);
+    live.handed_over(&merchant).await;
     merchant.pass_s(30 * DAY_S);
     let app = live.app(&merchant).await;
     assert_eq!(switch(&app, &path).await["state"], "activated");

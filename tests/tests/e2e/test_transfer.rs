@@ -174,6 +174,7 @@ pub async fn return_reverts_within_7_days_of_effect(live: &LocalCloud) {
             .card_with_outcome("match_transfer_returned", &merchant.holder_name)
             .await;
         let path = live.app(&merchant).await.activate(&card).await;
+        live.handed_over(&merchant).await;
         let payout = json!({
             "operation": "create_payout", "merchant_id": merchant.id, "amount_fen": 5_000,
             "payout_id": format!("pay_{}_before", merchant.id),

@@ -134,6 +134,7 @@ pub async fn replaced_card_waits_for_last_payout(live: &LocalCloud) {
     let old = app.get("/v1/cards").await.ok(200)["active"].clone();
     let path = app.activate(&live.card()).await;
     let activated_at = merchant.now();
+    live.handed_over(&merchant).await;
     let problem = unbind(&app, &old).await.refused(ErrorCode::PayoutInFlight);
     assert_eq!(
         (&problem["retry_after_s"], &problem["next_actions"]),
