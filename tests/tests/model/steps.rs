@@ -80,6 +80,7 @@ impl World {
     /// Executes the step of the process at `index`. `false`: the chance makes no difference.
     pub fn step(&self, state: &mut State, index: usize, chance: Chance) -> bool {
         let mut process = state.processes[index].clone();
+        let is_torn = matches!(chance, Chance::Torn(_));
         let mut chance = chance;
         loop {
             let Next::Call(call) = &process.point.next else {
@@ -89,9 +90,7 @@ impl World {
                 return false;
             };
             let after = self.after(&process.input, &process.point, answer);
-            if let (Chance::Torn(_), Next::Call(Call::Query(_) | Call::BatchGet(_))) =
-                (chance, &after.next)
-            {
+            if is_torn && matches!(after.next, Next::Call(Call::Query(_) | Call::BatchGet(_))) {
                 self.meets("half a transaction was recognised");
             }
             process.point = after;

@@ -173,6 +173,10 @@ impl Walk {
         is(&app.keyed("u", &unbind, ()).await, 204);
         let app = self.app("plain_4").await;
         let card = app.standby(self.card("6222020000009001017")).await;
+        // When its notification is sent, its rebind is no longer the latest.
+        let later = app.request(self.card("6222020000009001090")).await;
+        self.world.deliver_due().await;
+        is(&app.post(&format!("{later}/cancel"), ()).await, 200);
         self.world.pass_s(POLICY.standby_wait_s);
         let app = self.app("plain_4").await;
         app.switch(&card).await;

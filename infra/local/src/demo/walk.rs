@@ -36,6 +36,8 @@ pub(super) struct Merchant {
     pub(super) id_expires_on: String,
     pub(super) phone: String,
     pub(super) old_card_last4: String,
+    /// A device that the merchant has used for months.
+    device_id: String,
 }
 
 impl Merchant {
@@ -65,6 +67,7 @@ impl Merchant {
             id_expires_on: text("/id_document/expires_on").ok_or_else(missing)?,
             phone: text("/phone_on_file").ok_or_else(missing)?,
             old_card_last4: last4(&card).to_owned(),
+            device_id: text("/known_devices/0/device_id").ok_or_else(missing)?,
         })
     }
 }
@@ -78,6 +81,14 @@ pub(super) struct App {
 }
 
 impl App {
+    /// The app on the merchant's own device.
+    pub(super) fn of(merchant: &Merchant) -> Self {
+        Self {
+            device_id: merchant.device_id.clone(),
+            token: String::new(),
+        }
+    }
+
     /// Installs the app on a new device.
     pub(super) fn install() -> Result<Self, Error> {
         let mut device = [0u8; 16];
@@ -111,10 +122,11 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     pub(super) fn start(system: &'a System, title: &str, cast: Cast) -> Result<Self, Error> {
         println!("\n{title}\n");
+        let merchant = Merchant::from_sandbox(cast.merchant_id)?;
         Ok(Self {
-            merchant: Merchant::from_sandbox(cast.merchant_id)?,
+            app: App::of(&merchant),
+            merchant,
             cast,
-            app: App::install()?,
             system,
             http: Http::new(),
             ahead: Span::ZERO,
