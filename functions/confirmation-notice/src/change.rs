@@ -108,7 +108,8 @@ impl<T: Table, K, M, P> ConfirmationNotice<T, K, M, P> {
         }
     }
 
-    /// Records the hand-over, so that the change can take effect. A repetition changes nothing.
+    /// Records the hand-over, so that the change can take effect. A repetition changes nothing. Retried after any failure: a
+    /// message whose hand-over is not recorded would be sent twice.
     pub(super) async fn hand_over(
         &self,
         merchant_id: &MerchantId,
@@ -116,7 +117,11 @@ impl<T: Table, K, M, P> ConfirmationNotice<T, K, M, P> {
         by: NotifiedBy,
     ) -> Result<(), PortError> {
         let policy = self.store.policy();
-        let (id, now, limits) = (merchant_id.clone(), change.now, Limits::REQUEST);
+        let (id, now) = (merchant_id.clone(), change.now);
+        let limits = Limits {
+            after_transient: true,
+            ..Limits::REQUEST
+        };
         let system = Transactor::system(&self.store, policy, id, now, limits);
         let plan = async |_: &Loaded, _: &Learned| Ok(Command::ConfirmNotified(by, None).into());
         let selector = Selector::Number(change.rebind);

@@ -149,9 +149,8 @@ fn name_of(pk: &str, sk: &str) -> String {
         ("A", None) if sk == "A" => format!("account {id}"),
         ("I", _) => format!("reply {id}"),
         ("F", _) => format!("number {id}"),
-        ("A", Some(("D", "*"))) => format!("failures of strangers {id}"),
-        ("A", Some(_)) => format!("failures of a device {id}"),
-        ("A", None) => format!("freezes of an account {id}"),
+        ("A", _) if sk == "L" => format!("logins {id}"),
+        ("A", _) => format!("freezes of an account {id}"),
         ("S", _) if sk == "S" => "failures from an address".to_owned(),
         ("S", _) => "freezes from an address".to_owned(),
         ("P", _) => format!("phone {id}"),
@@ -181,7 +180,7 @@ fn attribute_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
         // The stream record that delivered the event.
         ("claimed_by", ..) => put("an owner".to_owned()),
         ("due_bucket", Value::String(text), ..) => put(text.rsplit('#').next().unwrap().to_owned()),
-        ("state" | "data" | "devices", Value::String(text), ..) => {
+        ("state" | "data" | "devices" | "others" | "added" | "slots", Value::String(text), ..) => {
             let value = serde_json::from_str(text).unwrap();
             value_of(picture, place, "", &value);
         }
@@ -194,7 +193,7 @@ fn attribute_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
                 picture.insert(format!("{place}.{name}"), value);
             }
         }
-        // Failed logins, four bytes each.
+        // Failures, four bytes each.
         ("at", _, _, Value::String(text)) => {
             put(format!("{} times", BASE64.decode(text).unwrap().len() / 4));
         }
@@ -218,7 +217,7 @@ fn value_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
             }
         }
         // Windows: the first time, then the seconds to each next one.
-        Value::Array(times) if ["req", "mis", "setn"].contains(&name) => {
+        Value::Array(times) if times.first().is_some_and(is_time) => {
             picture.insert(place.to_owned(), format!("{} times", times.len()));
         }
         Value::Array(elements) => {
@@ -244,12 +243,14 @@ fn value_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
     }
 }
 
+fn is_time(value: &Value) -> bool {
+    value.as_i64().is_some_and(|number| number > 1_000_000_000)
+}
+
 /// Replaces a time by a constant.
 fn number_of(text: &str) -> String {
-    let is_time = text
-        .parse::<i64>()
-        .is_ok_and(|number| number > 1_000_000_000);
-    if is_time { "a time" } else { text }.to_owned()
+    let number = text.parse::<i64>().map_or(Value::Null, Value::from);
+    if is_time(&number) { "a time" } else { text }.to_owned()
 }
 
 /// A text without the random parts of ids. A time is replaced by a constant.

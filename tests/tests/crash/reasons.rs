@@ -28,14 +28,16 @@ pub const REASONS: &[Reason] = &[
               that died, or that lost the reply to the count, uses up one of the day's twenty",
         applies: |case| {
             let unsure = case.is_reply_lost(2) || case.is(3, &[Fault::DiesBefore]);
-            case.step.starts_with("POST sessions") && unsure && case.place.starts_with("failures ")
+            case.step.starts_with("POST sessions")
+                && unsure
+                && case.begins(&["logins ", "failures "])
         },
     },
     Reason {
         why: "the revision of a record counts its writes, and a refund of a count is a write; nothing reads the row of an \
               address",
         applies: |case| {
-            let counts = case.place.starts_with("failures ") && case.place.ends_with(".rev");
+            let counts = case.begins(&["logins ", "failures "]) && case.place.ends_with(".rev");
             let row = case.place == "failures from an address.row";
             case.step.starts_with("POST sessions") && case.is_at(3) && (counts || row)
         },
@@ -43,8 +45,7 @@ pub const REASONS: &[Reason] = &[
     Reason {
         why: "a session whose login reply was lost keeps its slot until its idle timeout, or until the fifth login after it",
         applies: |case| {
-            let of_a_login =
-                case.begins(&["account ", "merchant state.s", "failures of a device "]);
+            let of_a_login = case.begins(&["logins ", "merchant state.s"]);
             case.step.starts_with("POST sessions") && case.is_reply_lost(3) && of_a_login
         },
     },
@@ -120,9 +121,9 @@ pub const REASONS: &[Reason] = &[
     Reason {
         why: "a notification is sent again if its sender died, or lost the reply of SNS, before the mark",
         applies: |case| {
-            let died =
-                case.is_fault(&[Fault::DiesBefore]) || case.is_lost("sms") || case.is_lost("push");
-            case.step.starts_with("deliver") && died && case.begins(&["sms ", "push "])
+            let died = case.is_fault(&[Fault::DiesBefore]) || case.dies_after_hand_over();
+            let lost = case.is_lost("sms") || case.is_lost("push");
+            case.step.starts_with("deliver") && (died || lost) && case.begins(&["sms ", "push "])
         },
     },
 ];
@@ -169,6 +170,14 @@ impl Case<'_> {
             Fault::DiesAfter,
         ];
         self.is(place, &done)
+    }
+
+    /// The process died between the write of a hand-over, the only transaction of a delivery, and the mark.
+    fn dies_after_hand_over(&self) -> bool {
+        let Point::Table { operation, .. } = self.point else {
+            return false;
+        };
+        operation == "TransactWriteItems" && self.is_fault(&[Fault::DiesAfter])
     }
 
     /// A call to another peer failed.

@@ -44,6 +44,7 @@ async fn one_of_everything(story: &Story) {
     app.standby(SECOND_CARD).await;
     story.world.pass_s(POLICY.code_gap_s + 1);
     app.activate(GOOD_CARD).await;
+    story.deliver("deliver").await;
     for id in ["pay_1", "pay_2", "pay_3"] {
         story.payout("create_payout", "create_payout", id).await;
     }

@@ -70,7 +70,8 @@ impl Story {
         self.step(step, Work::Core(work)).await
     }
 
-    async fn deliver(&self, step: &'static str) {
+    /// The stream delivers every notification that is due, as a step.
+    pub async fn deliver(&self, step: &'static str) {
         let outcome = self
             .step(step, Work::Deliver(self.due_notifications()))
             .await;
@@ -389,6 +390,7 @@ async fn dead_clean_up(story: &Story) {
     let app = story.logged_in().await;
     let lost = app.activate_with(GOOD_CARD, json!({"reason": "lost"}));
     let rebind = story.skim(lost).await;
+    story.skim(story.deliver("deliver, activation")).await;
     for id in ["pay_1", "pay_2"] {
         let held = story.payout("create_payout", "create_payout", id);
         let held = story.skim(held).await;
@@ -399,6 +401,10 @@ async fn dead_clean_up(story: &Story) {
     story.settle_transfer(TransferAnswer::Succeeded);
     story.world.pass_s(POLICY.cooldown_lost_s);
     let app = story.logged_in().await;
+    // Its notification stays unsent.
+    let target = json!({"platform": "apns", "token": "a-token"});
+    let put = story.skim(app.put("/v1/push-targets/phone", target)).await;
+    assert_eq!(put.status, 204, "{:?}", put.body);
     story.skim(app.request(SECOND_CARD)).await;
     story.world.pass_s(4 * DAY_S);
     let work = Work::CleanUp { thorough: true };
