@@ -377,6 +377,7 @@ fn the_contract_has_the_vocabularies_of_the_api() {
         ("`cycle`", "Cycle"),
         ("`platform`", "PushPlatform"),
         ("`lang`", "Lang"),
+        ("`document_type`", "DocumentType"),
         ("consent `id`", "ConsentId"),
     ] {
         assert_eq!(stated[row], words(schema), "{row}");
@@ -384,7 +385,7 @@ fn the_contract_has_the_vocabularies_of_the_api() {
     let core = stated.keys().filter(|row| row.starts_with("core "));
     assert_eq!(
         stated.len(),
-        18 + core.count(),
+        19 + core.count(),
         "each vocabulary is compared"
     );
 }
@@ -683,9 +684,20 @@ fn every_operation_follows_conventions() {
         assert!(!is_freeze || statuses.iter().copied().eq(["202", "400", "413", "500"]));
         assert_eq!(statuses.contains("404"), !in_path.is_empty(), "{name}");
         let wants_fresh = route.freshness() == Freshness::Fresh;
-        assert_eq!(statuses.contains("403"), wants_fresh, "{name}");
+        let wants_device = route == Route::FreezeRebind;
+        assert_eq!(
+            statuses.contains("403"),
+            wants_fresh || wants_device,
+            "{name}"
+        );
         let takes_key = route.key_rule() != KeyRule::Ignored;
-        assert_eq!(statuses.contains("423"), takes_key, "{name}");
+        // Changes that ignore keys, because they end sessions.
+        let ends_sessions = matches!(route, Route::DeleteSessions | Route::FreezeRebind);
+        assert_eq!(
+            statuses.contains("423"),
+            takes_key || ends_sessions,
+            "{name}"
+        );
 
         let parameter = |wanted: &str| {
             parameters

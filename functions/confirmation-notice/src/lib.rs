@@ -238,9 +238,8 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             return Err(error);
         }
         if let Some(until) = pauses.first_end {
-            let paused = self
-                .store
-                .pause_notification(merchant, seq, until, pauses.again, owner);
+            let (store, again) = (&self.store, pauses.again);
+            let paused = store.pause_notification(merchant, seq, until, again, owner);
             paused.await?;
         }
         Ok(sent)

@@ -5,8 +5,9 @@ use std::path::Path;
 use tests::defences;
 use tests::metrics::metric;
 
-const MODULES: [(&str, &str); 9] = [
+const MODULES: [(&str, &str); 10] = [
     ("codes", include_str!("codes.rs")),
+    ("contact", include_str!("contact.rs")),
     ("freezes", include_str!("freezes.rs")),
     ("insiders", include_str!("insiders.rs")),
     ("logins", include_str!("logins.rs")),

@@ -95,10 +95,7 @@ pub async fn repeated_creation_makes_one_payout(live: &LocalCloud) {
     }
     merchant.set_clock(at);
     let app = live.app(&merchant).await;
-    assert_eq!(
-        listed(&app).await,
-        [without(&made, &["merchant_id"])]
-    );
+    assert_eq!(listed(&app).await, [without(&made, &["merchant_id"])]);
     let stranger = live.app(&other).await;
     assert!(listed(&stranger).await.is_empty());
 

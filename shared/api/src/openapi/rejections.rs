@@ -93,9 +93,6 @@ pub(super) fn examples() -> Vec<Example> {
         example("CARD_FORMAT", "", fields([("card_number", Code::CardFormat)])),
         example("CARD_LUHN", "The card number is probably mistyped; the merchant may confirm it.",
             fields([("card_number", Code::CardLuhn)]).next(&[ConfirmCardNumber])),
-        example("CARD_LUHN_AND_NAME", "Two fields at once.",
-            fields([("card_number", Code::CardLuhn), ("holder_name", Code::HolderNotMerchant)])
-                .next(&[ConfirmCardNumber, ContactSupport])),
         example("CARD_TYPE_CREDIT", "", fields([("card_number", Code::CardTypeCredit)]).next(&[ContactSupport])),
         example("CARD_TYPE_PREPAID", "", fields([("card_number", Code::CardTypePrepaid)]).next(&[ContactSupport])),
         example("CARD_TYPE_CREDIT_BANK", "The bank states the type.", used_up(Rejection::new(Code::CardTypeCredit).next(&[NewRebind, ContactSupport]))),
