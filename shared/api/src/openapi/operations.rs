@@ -275,7 +275,7 @@ pub(super) fn operation(route: Route) -> Operation {
                 ]),
                 own("A value is not acceptable. `errors` names all invalid fields at once.", &[
                     "CARD_FORMAT", "CARD_LUHN", "CARD_TYPE_CREDIT", "CARD_TYPE_PREPAID", "HOLDER_NOT_MERCHANT",
-                    "PHONE_FORMAT", "ENTITY_NEEDS_SUPPORT", "IDEMPOTENCY_MISMATCH",
+                    "PHONE_FORMAT", "ENTITY_NEEDS_SUPPORT", "ID_EXPIRED", "IDEMPOTENCY_MISMATCH",
                 ]),
                 own("A limit is reached.", &["DAILY_REQUEST_LIMIT"]),
             ],
