@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tests::in_process::InProcess;
-use tests::merchant::{GOOD_CARD, Profile, RESERVED_PHONE, SECOND_CARD, merchant};
+use tests::merchant::{DEVICE, GOOD_CARD, Profile, RESERVED_PHONE, SECOND_CARD, merchant};
 use tests::openapi::Contract;
 use tests::payloads::{FOLDER, file_name, filled, read};
 use tests::transport::{Reply, is_otp};
@@ -40,7 +40,7 @@ impl CapturedApp {
         for (word, value) in [
             ("ACCOUNT", app.merchant.account.clone()),
             ("PASSWORD", app.merchant.password.clone()),
-            ("DEVICE_ID", "a device of the payloads".to_owned()),
+            ("DEVICE_ID", DEVICE.to_owned()),
             ("DOCUMENT_NUMBER", app.merchant.document_number.clone()),
             ("CARD_NUMBER", GOOD_CARD.to_owned()),
             ("RESERVED_PHONE", RESERVED_PHONE.to_owned()),
@@ -197,10 +197,14 @@ async fn handlers_accept_captured_events() {
         .push(("cursor=000002", "cursor=000003".to_owned()));
     let page = app.succeed("GET /v1/rebinds", 200).await;
     assert_eq!(page["items"].as_array().unwrap().len(), 2);
+    app.succeed("DELETE /v1/sessions", 204).await;
     app.send("$default").await.is(404, "NOT_FOUND");
     let gone = app.send("DELETE /v1/sessions/current").await;
     assert_eq!((gone.status, &gone.body), (204, &Value::Null));
     app.send("GET /v1/cards").await.is(401, "SESSION_EXPIRED");
+    app.log_in().await;
+    let frozen = app.succeed("POST /v1/rebinds/{id}/freeze", 200).await;
+    assert_eq!(frozen["state"], "frozen");
 
     let others = money_and_settings(&world).await;
     app.used.extend(others);

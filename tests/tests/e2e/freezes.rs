@@ -87,7 +87,8 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
     let old = first.get("/v1/cards").await.ok(200)["active"].clone();
     let path = first.activate(&live.card()).await;
     let second = live.app_on(&merchant, "a thief's phone").await;
-    live.notifications(&merchant.phone, 1).await;
+    // The push target, the activation, and the new device.
+    live.notifications(&merchant.phone, 3).await;
     let code = live.freeze_code(&merchant.phone).await;
     merchant.pass_s(600);
     // As typed in a hurry.
@@ -101,8 +102,8 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
             .await
             .refused(ErrorCode::SessionExpired);
     }
-    let texts = live.notifications(&merchant.phone, 2).await;
-    assert_eq!(texts[1], zh(&Sms::Frozen));
+    let texts = live.notifications(&merchant.phone, 4).await;
+    assert_eq!(texts[3], zh(&Sms::Frozen));
     live.notifications(&merchant.reserved_phone, 1).await;
 
     // Login and reads still work.
@@ -154,7 +155,7 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
     // The code works once.
     received(live.freeze(merchant.now(), &merchant.account, &code).await);
     app.get("/v1/cards").await.ok(200);
-    assert_eq!(live.notifications(&merchant.phone, 2).await, texts);
+    assert_eq!(live.notifications(&merchant.phone, 4).await, texts);
     assert_eq!(
         app.history().await.len(),
         events.len() + 3,
@@ -273,7 +274,6 @@ pub async fn wrong_freeze_code_looks_the_same(live: &LocalCloud) {
     }
     assert!(!is_frozen(live, &merchant).await && !is_frozen(live, &other).await);
     // The session and the idempotency key of the sender do not matter.
-    let app = live.app(&merchant).await;
     let ask = || {
         let ask = live
             .ask("POST", "/v1/freezes")
@@ -288,6 +288,7 @@ pub async fn wrong_freeze_code_looks_the_same(live: &LocalCloud) {
     assert!(started.elapsed() >= Duration::from_millis(800));
     assert!(is_frozen(live, &other).await);
     assert!(!is_frozen(live, &merchant).await);
+    let app = live.app(&merchant).await;
     assert_eq!(app.get(&path).await.ok(200)["state"], "activated");
 
     for (body, fields) in [

@@ -137,7 +137,8 @@ pub async fn travel_permit_and_rare_name_bind_cards(live: &LocalCloud) {
         .ok(200);
     app.confirm_identity(&path).await;
     app.sign(&path).await;
-    assert_eq!(app.finish(&path).await.ok(200)["state"], "activated");
+    app.check_card(&path).await.ok(200);
+    assert_eq!(app.confirm_card(&path).await.ok(200)["state"], "activated");
 
     let mut merchant = live.sandbox_merchant("mer_rare_name");
     merchant.holder_name = "测\u{E863}".to_owned();
@@ -225,7 +226,7 @@ pub async fn fifth_wrong_otp_rejects(live: &LocalCloud) {
     let path = app.request(&card).await;
     app.show_document(&path).await;
     let guess = async |code: &str| app.try_identity_code(&path, code).await;
-    for typed in ["", "12345", "1234567", "12345a", "１２３４５６"] {
+    for typed in ["", "12345", "1234567", "12345a", "一二三四五六"] {
         let problem = guess(typed).await.refused(ErrorCode::OtpWrong);
         assert_eq!(
             problem["errors"],
@@ -237,8 +238,13 @@ pub async fn fifth_wrong_otp_rejects(live: &LocalCloud) {
         );
     }
     let code = live.code(&merchant.phone).await;
-    for left in [4, 3] {
-        let problem = guess(wrong_otp(&code)).await.refused(ErrorCode::OtpWrong);
+    // Full-width digits are digits.
+    let wide = |digits: &str| digits.replace('0', "０").replace('1', "１");
+    for (typed, left) in [
+        (wrong_otp(&code).to_owned(), 4),
+        (wide(wrong_otp(&code)), 3),
+    ] {
+        let problem = guess(&typed).await.refused(ErrorCode::OtpWrong);
         assert_eq!(
             (&problem["attempts_left"], &problem["counts_toward_limit"]),
             (&json!(left), &json!(true))

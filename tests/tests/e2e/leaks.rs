@@ -83,7 +83,8 @@ async fn every_kind_is_used(live: &LocalCloud) -> BTreeMap<Kind, String> {
     let deposit = live.deposit_code(&card).await;
     let confirm = format!("{rebind}/card-check/confirm");
     app.post(&confirm, json!({"code": deposit})).await.ok(200);
-    live.notifications(&merchant.phone, 1).await;
+    // The push target, and the activation.
+    live.notifications(&merchant.phone, 2).await;
     let freeze = live.freeze_code(&merchant.phone).await;
     let payout = json!({"operation": "create_payout", "merchant_id": merchant.id, "payout_id": format!("pay_{}", merchant.id),
         "amount_fen": 1, "time": merchant.now().to_rfc3339_shanghai()});

@@ -369,7 +369,8 @@ async fn payouts(live: &LocalCloud) -> Vec<Probe<'_>> {
     ]
 }
 
-/// An event with pending notifications to a phone and a device, as the record that the stream delivers.
+/// An event with pending notifications to a phone and a device, as the record that the stream delivers. It announces the
+/// standby card of an earlier rebind, which waits for the hand-over.
 async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
     let (merchant, app) = live.logged_in().await;
     let target = json!({"platform": "apns", "token": format!("token-of-{}", merchant.id)});
@@ -380,34 +381,33 @@ async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
         .send()
         .await
         .ok(204);
-    app.activate(&live.card()).await;
-    live.notifications(&merchant.phone, 1).await;
-    let sk = crate::cleanup::event_of(live, &merchant, "activated").await;
+    app.standby(&live.card()).await;
+    // The push target, and the standby card.
+    live.notifications(&merchant.phone, 2).await;
+    app.request(&live.card()).await;
+    let sk = crate::cleanup::event_of(live, &merchant, "standby_ready").await;
     let key = |text: &str| json!({"S": text});
     let record = json!({"Records": [{
         "eventID": "a record of the tests",
         "dynamodb": {"Keys": {"pk": key(&merchant.pk()), "sk": key(&sk)}, "SequenceNumber": "1"},
     }]});
     let notification = |taken: &[&'static [&'static str]], without, with| {
-        let (record, pk, sk, phone) = (
-            record.clone(),
-            merchant.pk(),
-            sk.clone(),
-            merchant.phone.clone(),
-        );
+        let (record, pk, sk) = (record.clone(), merchant.pk(), sk.clone());
         probe(taken, without, with, move || {
-            let (record, pk, sk, phone) = (record.clone(), pk.clone(), sk.clone(), phone.clone());
+            let (record, pk, sk) = (record.clone(), pk.clone(), sk.clone());
             Box::pin(async move {
                 // State after an SNS outage. The lease is marked as released, because the stream would deliver a fresh one by
                 // itself.
                 for (name, value) in [
-                    ("to_on_file", phone.as_str()),
+                    ("to_on_file", "record"),
                     ("to_push", " "),
                     ("notice", "released"),
                 ] {
                     live.edit(&pk, &sk, name, AttributeValue::S(value.to_owned()))
                         .await;
                 }
+                live.edit_state(&pk, "Y", |state| state["stby"][0]["w"] = json!(true))
+                    .await;
                 let before = refused_pushes(live).await;
                 let reply = live
                     .system
@@ -425,7 +425,11 @@ async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
         })
     };
     vec![
-        notification(&[UPDATE, QUERY, RECORD, PHONES], "not notified", "notified"),
+        notification(
+            &[UPDATE, QUERY, GET, PUT, RECORD, PHONES],
+            "not notified",
+            "notified",
+        ),
         // A value that can never be decrypted must not block the other recipients.
         notification(&[HISTORY], "notified, but not the device", "notified"),
         in_init(live, "confirmation-notice", &[FREEZE]),
@@ -454,6 +458,7 @@ async fn cooldown_cleanup(live: &LocalCloud) -> Vec<Probe<'_>> {
         let merchant = in_year(live, year).await;
         let app = live.app(&merchant).await;
         app.activate(&live.card()).await;
+        live.notifications(&merchant.phone, 1).await;
         merchant.pass_s(31 * DAY_S);
         if more {
             live.app(&merchant).await.request(&live.card()).await;

@@ -34,6 +34,7 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
             "/v1/sessions",
             json!({"account": "ACCOUNT", "password": "PASSWORD", "device_id": "DEVICE_ID"}),
         ),
+        ("DELETE /v1/sessions", "/v1/sessions", Value::Null),
         (
             "DELETE /v1/sessions/current",
             "/v1/sessions/current",
@@ -51,6 +52,11 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
         (
             "POST /v1/rebinds/{id}/cancel",
             "/v1/rebinds/REBIND_ID/cancel",
+            Value::Null,
+        ),
+        (
+            "POST /v1/rebinds/{id}/freeze",
+            "/v1/rebinds/REBIND_ID/freeze",
             Value::Null,
         ),
         (
@@ -274,7 +280,7 @@ impl Probe {
             .header("user-agent", "Merchant/1.0 (Android 14)")
             .header("accept", "application/json");
         request = request.header("x-sandbox-now", "SANDBOX_NOW");
-        if !["/v1/sessions", "/v1/freezes"].contains(&path) {
+        if !["POST /v1/sessions", "POST /v1/freezes"].contains(&route) {
             request = request.header("authorization", "Bearer TOKEN");
         }
         if ["POST", "PUT"].contains(&method) {
@@ -372,7 +378,6 @@ impl Probe {
             ("/dynamodb/NewImage/data/S", json!("DATA")),
             ("/dynamodb/NewImage/hash/S", json!("HASH")),
             ("/dynamodb/NewImage/prev_hash/S", json!("PREV_HASH")),
-            ("/dynamodb/NewImage/to_on_file/S", json!("PHONE_ON_FILE")),
             ("/dynamodb/NewImage/to_reserved/S", json!("RESERVED_PHONE")),
             ("/dynamodb/NewImage/at/N", json!("0")),
             ("/dynamodb/NewImage/due_at/N", json!("0")),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
 use tests::merchant::{Profile, wrong_otp};
 use tests::metrics::metric;
-use tests::transport::{Reply, Transport as _};
+use tests::transport::{Reply, Transport as _, freeze_code_in};
 
 /// Maximum number of concurrent requests. Each needs a separate process, so more would slow the local cloud without tighter
 /// races.
@@ -185,7 +185,10 @@ pub async fn concurrent_confirms_activate_once(live: &LocalCloud) {
     }
     assert_eq!(app.get(&path).await.ok(200)["state"], "activated");
     assert_eq!(count(&app, "activated").await, 1);
-    live.notifications(&merchant.phone, 1).await;
+    // The stranger's device, and the activation.
+    let texts = live.notifications(&merchant.phone, 2).await;
+    let activations = texts.iter().filter(|text| freeze_code_in(text).is_some());
+    assert_eq!(activations.count(), 1, "{texts:?}");
     live.notifications(&merchant.reserved_phone, 1).await;
     metric(
         "races, running system: concurrent right OTPs from two devices, activated twice",

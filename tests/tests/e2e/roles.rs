@@ -122,6 +122,8 @@ const MAY: [(&str, &[&str]); 12] = [
         &[
             "record GetItem",
             "table Query",
+            "table GetItem",
+            "table PutItem",
             "table UpdateItem",
             "freeze GenerateMac",
             "history Decrypt",

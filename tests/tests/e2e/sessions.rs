@@ -323,15 +323,15 @@ pub async fn malformed_clock_is_refused(live: &LocalCloud) {
     app.get("/v1/cards").await.ok(200);
 }
 
-/// Writes a session's last change into the table, in seconds from its login. A record holds version, token hash, login time and
-/// time of the last change.
+/// Writes a session's last change into the table, in seconds from its login. A record holds version, token hash, login time,
+/// time of the last change, and the device.
 async fn last_change(live: &LocalCloud, app: &App<'_>, after_s: i64) {
     let slot = app.token.split('.').nth(1).unwrap();
     let name = format!("s{slot}");
     let state = live.item(&app.profile.pk(), "Y").await;
     let mut session = state[&name].as_b().unwrap().as_ref().to_vec();
-    let times = session.get_mut(33..).unwrap();
-    let (login_at, last_change) = times.split_at_mut(times.len() / 2);
+    let times = session.get_mut(33..43).unwrap();
+    let (login_at, last_change) = times.split_at_mut(5);
     let number = |bytes: &[u8]| {
         let add = |number: i64, byte: &u8| number << 8 | i64::from(*byte);
         bytes.iter().fold(0, add)

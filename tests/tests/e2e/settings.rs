@@ -6,6 +6,7 @@ use domain::sms::Sms;
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
 use tests::secrets::Kind;
+use tests::transport::freeze_code_in;
 
 use crate::see::{without, zh};
 
@@ -215,9 +216,17 @@ pub async fn change_needs_fresh_login_after_quiet(live: &LocalCloud) {
         assert_eq!(problem["next_actions"], json!(["login"]));
     }
     let app = live.app(&merchant).await;
+    let changed_at = merchant.now();
     app.put("/v1/settlement", settings()).await.ok(200);
-    // With a registered device.
-    live.notifications(&merchant.phone, 1).await;
+    // A registered device changes nothing about the SMS.
+    let registered_at = changed_at.plus_s(-5 * MINUTE_S);
+    assert_eq!(
+        live.notifications(&merchant.phone, 2).await,
+        [
+            zh(&Sms::PushTargetChanged { at: registered_at }),
+            zh(&Sms::SettlementChanged { at: changed_at }),
+        ]
+    );
 }
 
 async fn register(app: &App<'_>, id: &str, platform: &str, token: &str) -> tests::transport::Reply {
@@ -229,7 +238,11 @@ async fn register(app: &App<'_>, id: &str, platform: &str, token: &str) -> tests
     app.put(&format!("/v1/push-targets/{id}"), body).await
 }
 
-/// Registered, replaced, limited to five, removed.
+async fn remove(app: &App<'_>, id: &str) -> tests::transport::Reply {
+    app.delete(&format!("/v1/push-targets/{id}")).await
+}
+
+/// Registered, refreshed, replaced, limited to five, removed.
 pub async fn push_targets_register_replace_and_remove(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     for (id, platform) in [
@@ -247,14 +260,9 @@ pub async fn push_targets_register_replace_and_remove(live: &LocalCloud) {
     register(&app, "sixth", "fcm", "sixth")
         .await
         .refused(ErrorCode::StepOutOfOrder);
-    let remove = |id: &str| {
-        let path = format!("/v1/push-targets/{id}");
-        let app = &app;
-        async move { app.delete(&path).await }
-    };
-    assert_eq!(remove("3").await.ok(204), Value::Null);
-    remove("3").await.refused(ErrorCode::NotFound);
-    remove("sixth").await.refused(ErrorCode::NotFound);
+    assert_eq!(remove(&app, "3").await.ok(204), Value::Null);
+    remove(&app, "3").await.refused(ErrorCode::NotFound);
+    remove(&app, "sixth").await.refused(ErrorCode::NotFound);
     register(&app, "sixth", "fcm", "sixth").await.ok(204);
     register(&app, "3", "fcm", "3")
         .await
@@ -273,11 +281,17 @@ pub async fn push_targets_register_replace_and_remove(live: &LocalCloud) {
             changed("3"),
             changed("4"),
             changed("_"),
-            changed("phone-1"),
+            json!(["push_target_refreshed", "phone-1"]),
             json!(["push_target_removed", "3"]),
             changed("sixth"),
         ],
-        "a repetition is not a change"
+        "a repetition is not a change, and a new token of the same device refreshes"
+    );
+    let text = zh(&Sms::PushTargetChanged { at: merchant.now() });
+    assert_eq!(
+        live.notifications(&merchant.phone, 5).await,
+        vec![text; 5],
+        "five SMS a day; the rest is pushed"
     );
     // Another merchant's are not found.
     let stranger = live.merchant().await;
@@ -286,26 +300,46 @@ pub async fn push_targets_register_replace_and_remove(live: &LocalCloud) {
         .delete("/v1/push-targets/4")
         .await
         .refused(ErrorCode::NotFound);
-    // Every way to silence a device requires a fresh login; registering one more does not.
-    merchant.pass_s(14 * MINUTE_S);
-    register(&app, "4", "apns", "renewed").await.ok(204);
-    remove("_").await.ok(204);
-    merchant.pass_s(MINUTE_S);
-    let problem = remove("4").await.refused(ErrorCode::StepUpRequired);
-    assert_eq!(problem["next_actions"], json!(["login"]));
-    register(&app, "4", "apns", "another one")
+    push_targets_need_fresh_login(live, &app).await;
+}
+
+/// Adding, replacing and removing a device requires a fresh login, and ten additions and replacements a day are allowed. A
+/// refresh needs no fresh login and is not counted. Six were counted before.
+async fn push_targets_need_fresh_login(live: &LocalCloud, app: &App<'_>) {
+    let merchant = &app.profile;
+    // In a session of another device, the same request is a replacement.
+    let second = live.app_on(merchant, "second device").await;
+    register(&second, "4", "apns", "of the second device")
         .await
-        .refused(ErrorCode::StepUpRequired);
-    register(&app, "4", "apns", "renewed").await.ok(204);
-    register(&app, "one-more", "apns", "one more").await.ok(204);
+        .ok(204);
+    let events = app.history().await;
+    assert_eq!(events.last().unwrap()["kind"], "push_target_changed");
+    merchant.pass_s(14 * MINUTE_S);
+    register(app, "phone-1", "fcm", "renewed").await.ok(204);
+    remove(app, "_").await.ok(204);
+    merchant.pass_s(MINUTE_S);
+    let problem = remove(app, "4").await.refused(ErrorCode::StepUpRequired);
+    assert_eq!(problem["next_actions"], json!(["login"]));
+    for id in ["4", "one-more"] {
+        register(app, id, "apns", "another one")
+            .await
+            .refused(ErrorCode::StepUpRequired);
+    }
+    register(app, "phone-1", "fcm", "renewed again")
+        .await
+        .ok(204);
     // Ten a day, since each former device is notified for days.
-    let app = live.app(&merchant).await;
-    register(&app, "4", "apns", "the tenth").await.ok(204);
-    let problem = register(&app, "4", "apns", "the eleventh")
+    let app = live.app(merchant).await;
+    for id in ["eighth", "ninth", "tenth"] {
+        register(&app, id, "apns", id).await.ok(204);
+        remove(&app, id).await.ok(204);
+    }
+    let problem = register(&app, "eleventh", "apns", "the eleventh")
         .await
         .refused(ErrorCode::DailyRequestLimit);
     assert_eq!(problem["next_actions"], json!(["wait"]));
     assert_eq!(problem["retry_after_s"], DAY_S - 15 * MINUTE_S);
+    register(&app, "phone-1", "fcm", "a refresh").await.ok(204);
 }
 
 /// An invalid target is reported field by field.
@@ -377,8 +411,16 @@ pub async fn push_targets_do_not_replace_sms(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     register(&app, "phone", "apns", "phone").await.ok(204);
     register(&app, "till", "fcm", "till").await.ok(204);
-    app.delete("/v1/push-targets/till").await.ok(204);
+    remove(&app, "till").await.ok(204);
+    let at = merchant.now();
     app.activate(&live.card()).await;
-    live.notifications(&merchant.phone, 1).await;
+    // The stream delivers in the order of the events.
+    let texts = live.notifications(&merchant.phone, 4).await;
+    let added = zh(&Sms::PushTargetChanged { at });
+    assert_eq!(
+        texts[..3],
+        [added.clone(), added, zh(&Sms::PushTargetRemoved { at })]
+    );
+    assert!(freeze_code_in(&texts[3]).is_some());
     live.notifications(&merchant.reserved_phone, 1).await;
 }
