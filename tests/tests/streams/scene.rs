@@ -50,6 +50,8 @@ pub struct Scene {
     pub since: Timestamp,
     /// The events that carry notifications.
     pub events: Vec<Item>,
+    /// All other items, as they were at the start.
+    others: Vec<Item>,
 }
 
 /// The result of a delivery.
@@ -68,6 +70,11 @@ impl Scene {
         tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
         let world = InProcess::reached(|config| reached(config, &url), "sandbox").await;
         let mapping = Mapping::of(FUNCTION);
+        for name in merchants {
+            register_push_targets(&world, name).await;
+        }
+        // The notifications of the push targets are no part of the scene: they are sent before the stream begins.
+        assert_eq!(world.deliver_due().await, json!({"batchItemFailures": []}));
         let arn = enable_stream(&world, &mapping).await;
         for (number, name) in merchants.iter().enumerate() {
             change_card_and_setting(&world, name, number).await;
@@ -87,10 +94,14 @@ impl Scene {
             given_up: 0,
             is_stalled: false,
             events: Vec::new(),
+            others: Vec::new(),
             database,
             world,
         };
         scene.events = scene.notifications().await;
+        let is_pending = |event: &Item| event["notice"].as_s().unwrap() == "due";
+        scene.events.retain(is_pending);
+        scene.others = scene.others().await;
         scene
     }
 
@@ -99,6 +110,33 @@ impl Scene {
         let scan = self.world.client.scan().table_name(&self.world.table);
         let scan = scan.filter_expression("attribute_exists(notice)");
         scan.send().await.unwrap().items.unwrap_or_default()
+    }
+
+    /// All items but the events with a notification.
+    async fn others(&self) -> Vec<Item> {
+        let mut items = self.world.items().await;
+        items.retain(|item| !item.contains_key("notice"));
+        items
+    }
+
+    /// Undoes the hand-over of the notifications, which changes the merchants.
+    async fn restore(&self) {
+        let now = self.others().await;
+        let is_same =
+            |one: &Item, other: &Item| one["pk"] == other["pk"] && one["sk"] == other["sk"];
+        for new in &now {
+            if !self.others.iter().any(|item| is_same(item, new)) {
+                let delete = self.world.client.delete_item();
+                let delete = delete.table_name(&self.world.table);
+                let keys = ["pk", "sk"].map(|name| (name.to_owned(), new[name].clone()));
+                delete.set_key(Some(keys.into())).send().await.unwrap();
+            }
+        }
+        for item in &self.others {
+            if !now.contains(item) {
+                self.world.put_item(item.clone()).await;
+            }
+        }
     }
 
     /// Starts over: writes the events in their original, pending form, which brings them into the stream again.
@@ -115,6 +153,7 @@ impl Scene {
         shards: usize,
         seed: u64,
     ) {
+        self.restore().await;
         // Skips the records that the previous run left in the stream.
         let _ = self.stream.read(self.clock.now()).await;
         let mapping = Mapping::of(FUNCTION);
@@ -302,13 +341,18 @@ impl Scene {
         for notification in self.notifications().await {
             assert_eq!(notification["notice"].as_s().unwrap(), "sent");
             for name in [
-                "due_at",
-                "due_bucket",
                 "to_on_file",
+                "to_previous",
                 "to_reserved",
                 "to_push",
+                "awaited",
             ] {
                 assert!(!notification.contains_key(name), "{name} is still stored");
+            }
+            // Only an activation is reminded of.
+            let is_reminded = notification["kind"].as_s().unwrap() == "activated";
+            for name in ["due_at", "due_bucket", "reminder"] {
+                assert_eq!(notification.contains_key(name), is_reminded, "{name}");
             }
         }
         assert_eq!(self.given_up, 0);
@@ -352,13 +396,17 @@ fn card_number(number: usize) -> String {
     format!("{digits}{}", (10 - sum % 10) % 10)
 }
 
-async fn change_card_and_setting(world: &Arc<InProcess>, name: &str, number: usize) {
+async fn register_push_targets(world: &Arc<InProcess>, name: &str) {
     let app = world.log_in(name).await;
     for token in tokens(name) {
         let path = format!("/v1/push-targets/{token}");
         let put = app.put(&path, json!({"platform": "apns", "token": token}));
         put.await.ok(204);
     }
+}
+
+async fn change_card_and_setting(world: &Arc<InProcess>, name: &str, number: usize) {
+    let app = world.log_in(name).await;
     let reserved = format!("+861370000{number:04}");
     let rebind = app
         .request_with(&card_number(number), json!({"reserved_phone": reserved}))
