@@ -135,11 +135,12 @@ impl<T: Table, K, M, P> ConfirmationNotice<T, K, M, P> {
                 tracing::info!(notification.by = by.as_str(), "notification.handed_over");
                 Ok(())
             }
-            // Handed over before, or the change was stopped meanwhile.
+            // Handed over before, perhaps by a write whose reply was lost, or the change was stopped meanwhile.
             Err(HandlerError::Rejected(_)) => {
-                change.ahead = change.ahead.map(|ahead| ChangeAhead {
-                    waits: false,
-                    ..ahead
+                let merchant = self.store.load(merchant_id, selector).await?;
+                change.ahead = merchant.and_then(|merchant| {
+                    let state = &merchant.state;
+                    state.change_ahead(change.rebind, now)
                 });
                 Ok(())
             }

@@ -3,6 +3,7 @@
 use crate::scene::{BOTH, MERCHANTS, Scene};
 use crate::sns::{Moment, Weather};
 use domain::policy::{HOUR_S, MINUTE_S};
+use domain::time::Timestamp;
 use std::collections::HashSet;
 use tests::metrics::metric;
 use tests::stream_host::{Ended, Retries};
@@ -124,6 +125,45 @@ async fn failed_table_call_repeats_nothing() {
         faults,
         0,
     );
+}
+
+async fn effective_at(scene: &Scene) -> Timestamp {
+    let state = scene.world.stored("plain_1").await.state;
+    state.last_activation.unwrap().times.effective_at
+}
+
+/// The reply to a late hand-over is lost. Every recipient is told the time from which the card is paid, which has moved.
+#[tokio::test]
+async fn lost_hand_over_reply_tells_the_moved_time() {
+    let mut scene = Scene::start(&MERCHANTS[..1]).await;
+    scene.feed().await;
+    let delivery = scene.next().unwrap();
+    let _ = scene.world.boundary.take();
+    let _ = scene.handle(&delivery).await;
+    let calls = scene.world.boundary.take();
+    let hand_over = calls
+        .iter()
+        .position(|call| call.operation == "TransactWriteItems");
+    let planned = effective_at(&scene).await;
+    scene.clock.wait_until(planned.plus_s(-HOUR_S));
+    scene.again(Retries::Decremented, 1, 1).await;
+    scene.feed().await;
+    let delivery = scene.next().unwrap();
+    let place = hand_over.unwrap() + 1;
+    scene.world.boundary.fail(place, Fault::ReplyLost);
+    scene.invoke(delivery).await;
+    assert!(scene.world.boundary.calm() > 0);
+    scene.settle(HOUR_S).await;
+    scene.assert_done(0).await;
+    let moved = effective_at(&scene).await;
+    assert!(planned < moved, "{planned:?} {moved:?}");
+    let time = &moved.to_rfc3339_shanghai()[11..16];
+    let messages = scene.sns.messages.lock().unwrap();
+    let activated = messages
+        .iter()
+        .filter(|(_, _, text)| text.contains("结算卡"));
+    let told: Vec<bool> = activated.map(|(_, _, text)| text.contains(time)).collect();
+    assert_eq!(told, [true; 4], "{messages:?}");
 }
 
 /// The table fails right after a send: the mark is tried twice, and the batch is returned.
