@@ -15,6 +15,7 @@ mod others;
 mod steps;
 
 use domain::history::ChainedEvent;
+use domain::policy::Policy;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,11 +23,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tests::dynamodb_table::{Items, Table};
 use tests::in_process::{App, InProcess, PeerState, table_of};
 use tests::invariants::violations;
+use tests::merchant::DEVICE;
 use tests::metrics::metric;
 use tests::table_faults::{Chance, impatient};
 use tests::transport::Reply;
 
 const NAME: &str = "plain_1";
+/// The device that the merchant uses beside the one of the sandbox.
+const SECOND_DEVICE: &str = "device-2";
 /// The number of clients, and of successive requests per client.
 const CLIENTS: usize = 40;
 const EACH: usize = 5;
@@ -99,6 +103,12 @@ impl Race {
     async fn prepare() -> Self {
         let table = Table::new(table_of);
         let world = InProcess::on(&table, impatient, "sandbox").await;
+        let peers = world.peer_state();
+        world.log_in_on(NAME, SECOND_DEVICE).await;
+        world.deliver_due().await;
+        // The SMS about the device is forgotten. Neither device is young, so that every hold has its ordinary length.
+        world.restore_peers(&peers);
+        world.pass_s(Policy::CURRENT.device_young_s);
         Self {
             begin: (table.items(), world.peer_state()),
             world,
@@ -113,12 +123,11 @@ impl Race {
         self.world.restore_peers(&self.begin.1);
     }
 
-    /// One device, or two.
+    /// One device, or two. The owner has used both for a week or longer.
     async fn devices(&self, count: usize) -> Vec<App> {
         let mut apps = Vec::new();
-        for device in 0..count {
-            let name = format!("device-{device}");
-            apps.push(self.world.log_in_on(NAME, &name).await);
+        for device in &[DEVICE, SECOND_DEVICE][..count] {
+            apps.push(self.world.log_in_on(NAME, device).await);
         }
         apps
     }

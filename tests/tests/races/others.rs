@@ -4,10 +4,10 @@ use super::{Ask, CONFLICT, CONFLICTS_PERCENT, NAME, Race, count, each, only, pos
 use domain::policy::Policy;
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use tests::in_process::App;
 use tests::invariants::violations;
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
-use tests::transport::Reply;
+use tests::merchant::{DEVICE, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
 
 const POLICY: &Policy = &Policy::CURRENT;
 
@@ -15,6 +15,7 @@ const POLICY: &Policy = &Policy::CURRENT;
 async fn with_standby(race: &Race, devices: usize) -> (Vec<App>, String) {
     let apps = race.devices(1).await;
     let card = apps[0].standby(GOOD_CARD).await;
+    race.world.deliver_due().await;
     race.world.pass_s(POLICY.standby_wait_s);
     (race.devices(devices).await, card)
 }
@@ -127,6 +128,7 @@ async fn cleanup_races_every_step() {
         let apps = race.devices(1).await;
         let body = json!({"reason": "lost"});
         let path = apps[0].activate_with(GOOD_CARD, body).await;
+        race.world.deliver_due().await;
         let payout = |operation: &str, id: usize| {
             let mut asked = json!({"operation": operation, "merchant_id": "mer_plain_1", "payout_id": format!("pay_{id}")});
             if operation == "create_payout" {
@@ -195,11 +197,14 @@ async fn parallel_deliveries_send_one_notification() {
             let world = &race.world;
             let apps = race.devices(1).await;
             let target = json!({"platform": "apns", "token": "t"});
-            apps[0].put("/v1/push-targets/phone", target).await;
+            apps[0].put("/v1/push-targets/phone", target).await.ok(204);
+            world.deliver_due().await;
             apps[0].activate(GOOD_CARD).await;
             let phones = [apps[0].profile.phone.as_str(), RESERVED_PHONE];
             let before = phones.map(|phone| world.sms.to(phone).len());
+            let pushed = world.push.all().len();
             let batch = world.due_notifications().await;
+            assert_eq!(batch["Records"].as_array().unwrap().len(), 1);
             world.boundary.disturb(seed, CONFLICTS_PERCENT);
             let brought = (0..TIMES).map(|number| {
                 let mut batch = batch.clone();
@@ -214,7 +219,8 @@ async fn parallel_deliveries_send_one_notification() {
             world.deliver_due().await;
             let now = phones.map(|phone| world.sms.to(phone).len());
             assert_eq!(now, before.map(|count| count + 1));
-            assert_eq!(world.push.all().len(), 1);
+            assert_eq!(world.push.all().len(), pushed + 1);
+            assert_eq!(world.count(NAME, "change_notified").await, 1);
             assert!(violations(&race.table.items(), world.now()).is_empty());
             TIMES
         },
@@ -222,32 +228,59 @@ async fn parallel_deliveries_send_one_notification() {
     .await;
 }
 
+/// More new devices than there are slots: one session for each, and none takes the slot of a device that the owner has used
+/// for long.
 #[tokio::test(start_paused = true)]
 async fn parallel_logins_open_five_sessions() {
+    const DEVICES: usize = 7;
     each("login", async |race, seed, devices| {
-        race.devices(devices).await;
+        let apps = race.devices(devices).await;
         race.world.boundary.disturb(seed, CONFLICTS_PERCENT);
-        let merchant = merchant(NAME);
-        let logins = (0..25).map(|login| {
-            let device = format!("device-{}", login % devices);
-            let body = json!({"account": merchant.account, "password": merchant.password, "device_id": device});
-            race.world.send(race.world.event("POST", "/v1/sessions", &[], &body))
+        let merchant = &merchant(NAME);
+        let logins = (0..25).map(|login| async move {
+            let device = match login % DEVICES {
+                0 => DEVICE.to_owned(),
+                number => format!("new-device-{number}"),
+            };
+            let body = merchant.credentials(&device);
+            (
+                device,
+                race.world
+                    .send(race.world.event("POST", "/v1/sessions", &[], &body))
+                    .await,
+            )
         });
         let answers = futures::future::join_all(logins).await;
         race.world.boundary.disturb(seed, 0);
-        let opened: Vec<&Reply> = answers.iter().filter(|answer| answer.status == 201).collect();
-        assert!(!opened.is_empty());
-        for answer in &answers {
-            let known = answer.status == 201 || ["AUTH_THROTTLED", CONFLICT].contains(&answer.code());
+        for (_, answer) in &answers {
+            let known =
+                answer.status == 201 || ["AUTH_THROTTLED", CONFLICT].contains(&answer.code());
             assert!(known, "{:?}", answer.body);
         }
-        let mut alive = 0;
-        for answer in &opened {
+        let opened = answers.iter().filter(|(_, answer)| answer.status == 201);
+        let mut alive: BTreeMap<&str, usize> = BTreeMap::new();
+        for (device, answer) in opened.clone() {
             let bearer = format!("Bearer {}", answer.body["token"].as_str().unwrap());
-            let event = race.world.event("GET", "/v1/cards", &[("authorization", &bearer)], &Value::Null);
-            alive += usize::from(race.world.send(event).await.status == 200);
+            let event = race.world.event(
+                "GET",
+                "/v1/cards",
+                &[("authorization", &bearer)],
+                &Value::Null,
+            );
+            if race.world.send(event).await.status == 200 {
+                *alive.entry(device).or_default() += 1;
+            }
         }
-        assert_eq!(alive, opened.len().min(usize::from(POLICY.sessions_max)));
+        let begun: BTreeSet<&str> = opened.map(|(device, _)| device.as_str()).collect();
+        assert!(begun.contains(DEVICE), "{begun:?}");
+        // The owner's second device does not log in again.
+        for app in &apps[1..] {
+            app.get("/v1/cards").await.ok(200);
+        }
+        let free = usize::from(POLICY.sessions_max) - (devices - 1);
+        assert_eq!(alive.len(), free.min(begun.len()), "{alive:?}");
+        assert!(alive.contains_key(DEVICE), "{alive:?}");
+        assert!(alive.values().all(|sessions| *sessions == 1), "{alive:?}");
         assert!(violations(&race.table.items(), race.world.now()).is_empty());
         answers.len()
     })
