@@ -181,7 +181,7 @@ pub(super) const OTP_SEND_LIMIT: Problems = shared(
 pub(super) const OTP_CHANNEL_DOWN: Problems = shared(
     "OtpChannelDown",
     "The code could not be sent; nothing was counted.",
-    &["OTP_CHANNEL_DOWN"],
+    &["OTP_CHANNEL_DOWN", "OTP_CHANNEL_DOWN_PHONE"],
 );
 
 const ID: &str = "$response.body#/rebind_id";

@@ -76,11 +76,8 @@ impl Context<'_> {
         let rebind = announced.and_then(|number| self.merchant.numbered(number));
         let is_standby = |rebind: &&Rebind| before.standby(&rebind.new_card.card_id).is_some();
         let mut ended: Vec<&Rebind> = rebind.into_iter().filter(is_standby).collect();
-        for number in before
-            .open
-            .into_iter()
-            .chain(undone.map(|last| last.number))
-        {
+        let of_hold = undone.map(|last| last.number);
+        for number in before.open.into_iter().chain(of_hold) {
             ended.push(self.loaded(number)?);
         }
         ended.dedup_by_key(|rebind| rebind.rebind_id.number());
@@ -117,11 +114,8 @@ impl Context<'_> {
         let of_undone = |rebind: &&&Rebind| is_undone(rebind.rebind_id.number());
         let released = ended.iter().find(of_undone).or(ended.first());
         let fingerprint = released.map(|rebind| remove_holder(rebind));
-        let loaded = self
-            .merchant
-            .rebind
-            .as_ref()
-            .map(|rebind| &rebind.rebind_id);
+        let loaded = self.merchant.rebind.as_ref();
+        let loaded = loaded.map(|rebind| &rebind.rebind_id);
         let (selected, also): (Vec<_>, Vec<_>) = ended
             .into_iter()
             .partition(|rebind| Some(&rebind.rebind_id) == loaded);
