@@ -8,7 +8,9 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use tests::merchant::{Profile, RESERVED_PHONE, magic_card, merchant, merchant_id, wrong_otp};
+use tests::merchant::{
+    DEVICE, Profile, RESERVED_PHONE, magic_card, merchant, merchant_id, wrong_otp,
+};
 use tests::processes::cloud::Kill;
 use tests::processes::template::TABLE;
 use tests::processes::{Outcome, Processes};
@@ -276,7 +278,7 @@ impl Walk {
         };
         match step {
             Step::LogIn => {
-                let body = self.merchant.credentials("a phone: 9c1f4d7e02a8b653");
+                let body = self.merchant.credentials(DEVICE);
                 ("POST", "/v1/sessions".to_owned(), body)
             }
             Step::Create => ("POST", "/v1/rebinds".to_owned(), self.wish(true)),
