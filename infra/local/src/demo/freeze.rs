@@ -158,8 +158,10 @@ async fn read_the_history(walk: &mut Walk<'_>) -> Result<(), Error> {
     }
     let kinds = events.iter().map(|event| event["kind"].as_str());
     walk.expect(
-        kinds.take(2).eq([Some("frozen"), Some("activated")]),
-        "the freeze is the latest event, after the activation",
+        kinds
+            .take(3)
+            .eq([Some("frozen"), Some("change_notified"), Some("activated")]),
+        "the freeze is the latest event, after the activation and its notification",
     )?;
     walk.see("every hash is correct, and every event holds the hash of its predecessor");
     Ok(())
