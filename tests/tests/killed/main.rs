@@ -144,10 +144,14 @@ impl<'s> Trial<'s> {
         };
         for (index, call) in calls.iter().enumerate() {
             for moment in [Moment::Before, Moment::After] {
-                let published = match moment {
-                    Moment::Before => index > 0 && calls[index - 1] == "Publish",
-                    Moment::After => call == "Publish",
+                let done = match moment {
+                    Moment::Before => &calls[..index],
+                    Moment::After => &calls[..=index],
                 };
+                // The mark is an update; the hand-over of an activation lies between the two.
+                let mut done = done.iter().rev().map(String::as_str);
+                let last = done.find(|call| ["Publish", "UpdateItem"].contains(call));
+                let published = last == Some("Publish");
                 for &late in late {
                     points.push(Point {
                         place,
