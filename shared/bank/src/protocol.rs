@@ -381,7 +381,7 @@ mod tests {
             serde_json::to_value(&check).unwrap(),
             json!({
                 "serial": "rbd_1-1", "card_number": "6222020000009001009", "holder_name": "测试商户一",
-                "id_number": "110105196302111073", "phone": "+8613900000001",
+                "id_number": "110105196302111073", "document_type": "resident_id", "phone": "+8613900000001",
             })
         );
         assert_eq!(
