@@ -27,7 +27,7 @@ pub const REASONS: &[Reason] = &[
         why: "a login is counted before its password is compared, because a crash would otherwise be a free guess: a process \
               that died, or that lost the reply to the count, uses up one of the day's twenty",
         applies: |case| {
-            let unsure = case.is_reply_lost(2) || case.is(3, &[Fault::DiesBefore]);
+            let unsure = case.is_reply_lost(2) || case.dies_before_session();
             case.step.starts_with("POST sessions")
                 && unsure
                 && case.begins(&["logins ", "failures "])
@@ -39,22 +39,16 @@ pub const REASONS: &[Reason] = &[
         applies: |case| {
             let counts = case.begins(&["logins ", "failures "]) && case.place.ends_with(".rev");
             let row = case.place == "failures from an address.row";
-            case.step.starts_with("POST sessions") && case.is_at(3) && (counts || row)
+            case.step.starts_with("POST sessions") && case.is_from(3) && (counts || row)
         },
     },
     Reason {
-        why: "a session whose login reply was lost keeps its slot until its idle timeout, or until the fifth login after it",
+        why: "sessions and freezes ignore the key: after a lost reply to a logout or a freeze, the retry carries a token that is \
+              no longer valid",
         applies: |case| {
-            let of_a_login = case.begins(&["logins ", "merchant state.s"]);
-            case.step.starts_with("POST sessions") && case.is_reply_lost(3) && of_a_login
-        },
-    },
-    Reason {
-        why: "sessions ignore the key: after a lost reply to a logout, the retry carries a token that is no longer valid",
-        applies: |case| {
-            case.step == "DELETE session"
-                && case.is_reply_lost(1)
-                && case.place.starts_with("answer")
+            let ends = case.step == "DELETE session" && case.is_reply_lost(1)
+                || case.step == "POST freeze" && case.is_reply_lost(2);
+            ends && case.place.starts_with("answer")
         },
     },
     Reason {
@@ -146,6 +140,20 @@ pub fn of(step: &str, point: &Point, difference: &Difference) -> Option<usize> {
 impl Case<'_> {
     fn begins(&self, places: &[&str]) -> bool {
         places.iter().any(|place| self.place.starts_with(place))
+    }
+
+    /// The process died after the count of a login and before the write of its session. A new device is announced, so its
+    /// login reads the merchant in between.
+    fn dies_before_session(&self) -> bool {
+        if self.step.ends_with(", new device") {
+            self.is(3, &[Fault::DiesBefore, Fault::DiesAfter]) || self.is(4, &[Fault::DiesBefore])
+        } else {
+            self.is(3, &[Fault::DiesBefore])
+        }
+    }
+
+    fn is_from(&self, place: usize) -> bool {
+        matches!(self.point, Point::Table { n, .. } if *n >= place)
     }
 
     fn is_at(&self, place: usize) -> bool {

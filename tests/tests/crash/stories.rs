@@ -27,6 +27,7 @@ pub const ALL: &[fn() -> Tally] = &[
     || run("refusals", refusals),
     || run("freeze", freeze),
     || run("late freeze", late_freeze),
+    || run("freeze by a known device", device_freeze),
     || run("a month without clean-up", dead_clean_up),
     || run("lost bank answers", lost_bank_answers),
 ];
@@ -110,6 +111,9 @@ async fn sessions(story: &Story) {
     body["password"] = json!("a wrong one");
     let login = HttpCall::new("POST", "/v1/sessions").json(&body);
     story.noted("wrong password", story.http(login)).await;
+    let elsewhere = Merchant::log_in(story, &app.profile, "device-3");
+    story.noted("new device", elsewhere).await;
+    story.deliver("deliver, new device").await;
     let rebind = story.skim(app.request(GOOD_CARD)).await;
     for path in [
         "/v1/cards",
@@ -193,7 +197,11 @@ async fn activated_card(story: &Story) {
     app.put("/v1/settlement", settings).await;
     story.deliver("deliver, settings").await;
     app.delete(device).await;
-    story.world.pass_s(POLICY.hold_s);
+    let until_reminder_s = POLICY.hold_s / POLICY.reminder_part;
+    story.world.pass_s(until_reminder_s);
+    story.clean_up("clean-up, arms a reminder").await;
+    story.deliver("deliver, reminder").await;
+    story.world.pass_s(POLICY.hold_s - until_reminder_s);
     story
         .clean_up("clean-up, completes and asks the bank")
         .await;
@@ -347,6 +355,16 @@ async fn freeze(story: &Story) {
     let app = story.logged_in().await;
     story.noted("frozen", app.get("/v1/cards")).await;
     story.clean_up("clean-up, removes a frozen card").await;
+}
+
+/// The owner freezes the account in a session of a known device, without a code.
+async fn device_freeze(story: &Story) {
+    let app = story.logged_in().await;
+    let rebind = story.skim(app.activate(GOOD_CARD)).await;
+    story.skim(story.deliver("deliver, activation")).await;
+    let frozen = app.post(&format!("{rebind}/freeze"), ()).await;
+    frozen.is(200, "frozen");
+    story.deliver("deliver, freeze by a device").await;
 }
 
 /// A freeze after the change took effect: every payout is held, and the card of another rebind is removed.
