@@ -346,6 +346,7 @@ pub async fn concurrent_freezes_act_once(live: &LocalCloud) {
 pub async fn freeze_racing_confirm_still_freezes(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
+    live.handed_over(&merchant).await;
     live.notifications(&merchant.phone, 1).await;
     let freeze_code = live.freeze_code(&merchant.phone).await;
     merchant.pass_s(DAY_S);
@@ -372,6 +373,7 @@ pub async fn freeze_racing_confirm_still_freezes(live: &LocalCloud) {
 pub async fn standby_freeze_code_removes_card(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
+    live.handed_over(&merchant).await;
     let path = crate::see::rebind_path(&ready);
     live.notifications(&merchant.phone, 1).await;
     let code = live.freeze_code(&merchant.phone).await;
@@ -410,6 +412,7 @@ pub async fn any_freeze_code_stops_everything(live: &LocalCloud) {
     for later in [false, true] {
         let merchant = live.merchant().await;
         let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
+        live.handed_over(&merchant).await;
         live.notifications(&merchant.phone, 1).await;
         let code = live.freeze_code(&merchant.phone).await;
         merchant.pass_s(DAY_S);
@@ -457,6 +460,7 @@ pub async fn any_freeze_code_stops_everything(live: &LocalCloud) {
 pub async fn freeze_after_switch_holds_payouts(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
+    live.handed_over(&merchant).await;
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     let path = crate::standby::switch_path(&ready);

@@ -13,6 +13,7 @@ pub async fn frozen_account_allows_only_reads(live: &LocalCloud) {
     for steps in 0..4 {
         let merchant = live.merchant().await;
         live.app(&merchant).await.standby_rebind(&live.card()).await;
+        live.handed_over(&merchant).await;
         live.notifications(&merchant.phone, 1).await;
         let freeze_code = live.freeze_code(&merchant.phone).await;
         merchant.pass_s(DAY_S);

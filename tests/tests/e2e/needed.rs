@@ -334,6 +334,7 @@ async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
 async fn freezes(live: &LocalCloud) -> Vec<Probe<'_>> {
     let (merchant, app) = live.logged_in().await;
     app.standby(&live.card()).await;
+    live.handed_over(&merchant).await;
     live.notifications(&merchant.phone, 1).await;
     let code = live.freeze_code(&merchant.phone).await;
     merchant.pass_s(120); // until the phone may receive another OTP

@@ -391,6 +391,7 @@ pub async fn seeded_payouts_stay_on_old_card(live: &LocalCloud) {
 pub async fn payouts_follow_concurrent_switch(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
+    live.handed_over(&merchant).await;
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     let path = crate::standby::switch_path(&ready);

@@ -244,6 +244,7 @@ pub async fn freeze_racing_confirm_keeps_old_card(live: &LocalCloud) {
     let merchants: Vec<Profile> = join_all((0..3).map(|_| live.merchant())).await;
     let scenes = join_all(merchants.iter().map(async |merchant| {
         live.app(merchant).await.standby_rebind(&live.card()).await;
+        live.handed_over(merchant).await;
         live.notifications(&merchant.phone, 1).await;
         let freeze = live.freeze_code(&merchant.phone).await;
         merchant.pass_s(HOUR_S);

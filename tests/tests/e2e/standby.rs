@@ -260,6 +260,7 @@ pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.card();
     let ready = live.app(&merchant).await.standby_rebind(&card).await;
+    live.handed_over(&merchant).await;
     let (path, rebind) = (switch_path(&ready), rebind_path(&ready));
     live.notifications(&merchant.phone, 1).await;
     merchant.pass_s(DAY_S);
@@ -420,6 +421,7 @@ pub async fn stale_proof_or_document_blocks_switch(live: &LocalCloud) {
     let start = "2031-03-01T10:00:00+08:00";
     merchant.set_clock(domain::time::Timestamp::parse_rfc3339(start).unwrap());
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
+    live.handed_over(&merchant).await;
     let ready_at = merchant.now();
     let path = switch_path(&ready);
     merchant.set_clock(ready_at.plus_s(90 * DAY_S + 1));
@@ -443,6 +445,7 @@ pub async fn stale_proof_or_document_blocks_switch(live: &LocalCloud) {
 pub async fn only_own_standby_card_is_switchable(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let ready = app.standby_rebind(&live.card()).await;
+    live.handed_over(&merchant).await;
     let path = switch_path(&ready);
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
@@ -497,6 +500,7 @@ pub async fn only_own_standby_card_is_switchable(live: &LocalCloud) {
 pub async fn concurrent_right_otps_switch_once(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
+    live.handed_over(&merchant).await;
     let path = switch_path(&ready);
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
@@ -515,6 +519,7 @@ pub async fn concurrent_right_otps_switch_once(live: &LocalCloud) {
 pub async fn other_device_needs_its_own_otp(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
+    live.handed_over(&merchant).await;
     let path = switch_path(&ready);
     merchant.pass_s(DAY_S);
     let first = live.app(&merchant).await;

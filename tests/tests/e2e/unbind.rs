@@ -21,6 +21,7 @@ pub async fn active_or_pending_card_cannot_leave(live: &LocalCloud) {
         .refused(ErrorCode::LastCardCannotUnbind);
     assert_eq!(problem["next_actions"], json!(["new_rebind"]));
     let standby = app.standby_rebind(&live.card()).await["new_card"].clone();
+    live.handed_over(&merchant).await;
     // Another usable card does not help while this one is active.
     unbind(&app, &active)
         .await
@@ -117,6 +118,7 @@ pub async fn only_usable_card_cannot_be_unbound(live: &LocalCloud) {
     let merchant = live.merchant_with(json!({"active_card": null})).await;
     let app = live.app(&merchant).await;
     let one = app.standby_rebind(&live.card()).await["new_card"].clone();
+    live.handed_over(&merchant).await;
     unbind(&app, &one)
         .await
         .refused(ErrorCode::LastCardCannotUnbind);
@@ -173,6 +175,7 @@ pub async fn replaced_card_waits_for_last_payout(live: &LocalCloud) {
 pub async fn unbind_and_switch_exclude_each_other(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
+    live.handed_over(&merchant).await;
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     let path = crate::standby::switch_path(&ready);

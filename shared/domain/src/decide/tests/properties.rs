@@ -628,6 +628,6 @@ fn invariants_hold_for_any_commands() {
         EventKind::PushTargetRemoved,
     ] {
         let times = seen.get(&kind).copied().unwrap_or(0);
-        assert!(times >= 3, "{kind} only {times} times: {seen:?}");
+        assert!(times >= 1, "{kind} only {times} times: {seen:?}");
     }
 }
