@@ -98,6 +98,7 @@ pub async fn first_card_holds_payouts_in_hold(live: &LocalCloud) {
         (&Value::Null, &json!([]), &json!(true))
     );
     let path = app.activate(&live.card()).await;
+    live.handed_over(&merchant).await;
     let rebind = app.get(&path).await.ok(200);
     assert_eq!(
         (&rebind["old_card"], &rebind["new_card"]["status"]),

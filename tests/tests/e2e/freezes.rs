@@ -417,6 +417,7 @@ pub async fn any_freeze_code_stops_everything(live: &LocalCloud) {
         let code = live.freeze_code(&merchant.phone).await;
         merchant.pass_s(DAY_S);
         let path = live.app(&merchant).await.activate(&live.card()).await;
+        live.handed_over(&merchant).await;
         live.notifications(&merchant.phone, 2).await;
         assert_ne!(live.freeze_code(&merchant.phone).await, code);
         merchant.pass_s(if later { 2 * DAY_S } else { HOUR_S });

@@ -460,6 +460,7 @@ async fn cooldown_cleanup(live: &LocalCloud) -> Vec<Probe<'_>> {
         let app = live.app(&merchant).await;
         app.activate(&live.card()).await;
         live.notifications(&merchant.phone, 1).await;
+        live.handed_over(&merchant).await;
         merchant.pass_s(31 * DAY_S);
         if more {
             live.app(&merchant).await.request(&live.card()).await;

@@ -566,6 +566,7 @@ pub async fn switch_ignores_lost_reason(live: &LocalCloud) {
         app.get("/v1/cards").await.ok(200)["active"]["status"],
         "active"
     );
+    live.handed_over(&merchant).await;
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     let switched_at = merchant.now();
