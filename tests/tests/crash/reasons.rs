@@ -87,6 +87,13 @@ pub const REASONS: &[Reason] = &[
         },
     },
     Reason {
+        why: "a freeze code works once: if the process dies after the freeze, the repeated code is a wrong one and is counted",
+        applies: |case| {
+            let counts = case.begins(&["freezes of an account ", "freezes from an address"]);
+            case.step.starts_with("POST freezes") && case.is_fault(&[Fault::DiesAfter]) && counts
+        },
+    },
+    Reason {
         why: "the clean-up records each bank call before it makes it, so a retry is recorded again",
         applies: |case| {
             let again = case.is_fault(&Fault::ALL) && case.more == Some(1);
