@@ -1,8 +1,9 @@
 //! Removal of cards: unbinding by the merchant, and deletion when the retention of a replaced card is over.
 
-use super::{Context, create, nothing_due, of_card, seconds_until, with_stage};
+use super::{Context, create, nothing_due, seconds_until, with_stage};
+use crate::card::Card;
 use crate::error_code::ErrorCode;
-use crate::history::event::Event;
+use crate::history::event::{self, Event};
 use crate::ids::CardId;
 use crate::merchant::MerchantState;
 use crate::next_action::NextAction;
@@ -131,4 +132,9 @@ fn detach(state: &mut MerchantState, card_id: &CardId) -> Option<crate::merchant
         .iter()
         .position(|replaced| replaced.bound.card.card_id == *card_id)?;
     Some(state.replaced.remove(replaced).bound)
+}
+
+/// The facts of an event about a card.
+fn of_card(card: &Card) -> event::OfCard {
+    event::OfCard { card: card.into() }
 }

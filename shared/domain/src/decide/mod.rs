@@ -466,11 +466,6 @@ fn of_rebind(rebind: &Rebind) -> event::OfRebind {
     }
 }
 
-/// The facts of an event about a card.
-fn of_card(card: &Card) -> event::OfCard {
-    event::OfCard { card: card.into() }
-}
-
 /// The next version of the rebind, in another state. The merchant state keeps the version of the latest rebind, so that a
 /// read can detect a half-visible write.
 fn with_stage(state: &mut MerchantState, rebind: &Rebind, stage: RebindState) -> Rebind {
