@@ -28,7 +28,6 @@ mod test_transfer;
 #[cfg(test)]
 mod tests;
 
-use super::card::Card;
 use super::contact::{ContactChange, DocumentRenewal};
 use super::error_code::ErrorCode;
 use super::history::event::{self, Event};
