@@ -132,7 +132,7 @@ async fn effective_at(scene: &Scene) -> Timestamp {
     state.last_activation.unwrap().times.effective_at
 }
 
-/// The reply to a late hand-over is lost. Every recipient is told the time from which the card is paid, which has moved.
+/// The reply to a late hand-over is lost. Every recipient learns the time from which the card is paid, which has moved.
 #[tokio::test]
 async fn lost_hand_over_reply_tells_the_moved_time() {
     let mut scene = Scene::start(&MERCHANTS[..1]).await;
