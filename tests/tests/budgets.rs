@@ -9,7 +9,7 @@ use domain::decide::BankAnswer;
 use domain::device::DeviceTag;
 use domain::ids::{CardId, MerchantId};
 use domain::merchant::{BankCall, BoundCard, FreezeCode, MerchantState, PushTarget};
-use domain::merchant::{ReplacedCard, StandbyCard};
+use domain::merchant::{PendingSettlement, ReplacedCard, StandbyCard};
 use domain::policy::{DAY_S, Policy};
 use domain::rebind::Mac;
 use serde_json::{Value, json};
@@ -513,6 +513,17 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
             activation: true,
         })
         .to_vec();
+    // Settings that were changed on each of the last days.
+    state.freeze_codes.extend((0..8).map(|day| FreezeCode {
+        seq: 9_000 + day,
+        rebind: None,
+        good_until: Some(now.plus_s(DAY_S)),
+        activation: false,
+    }));
+    state.pending_settlement = Some(PendingSettlement {
+        settings: state.settlement.clone(),
+        effective_at: now.plus_s(DAY_S),
+    });
     let policy = Policy::CURRENT;
     state.push_targets = (0..policy.push_targets_max)
         .map(|number| PushTarget {
@@ -538,6 +549,8 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
     state.id_mismatches = over_the_day(policy.id_mismatches_per_day).collect();
     state.setting_changes = over_the_day(policy.setting_changes_per_day).collect();
     state.requests = over_the_day(policy.rebinds_per_day).collect();
+    state.notice_sms = over_the_day(policy.notice_sms_per_day).collect();
+    state.freeze_guesses_notified_at = Some(now);
     state.last_seq = 9_999;
     state.held_payouts = 120;
     state.security_changed_at = Some(now.plus_s(-2 * DAY_S));

@@ -388,7 +388,8 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             .ok_or_else(|| unfit("no message for this recipient"))?;
         let freeze_code = if message.names_freeze_code() {
             let merchant = event.merchant_id.as_str();
-            Some(self.keys.freeze_code(merchant, event.seq).await?)
+            let seq = event.event().freeze_code_seq(event.seq);
+            Some(self.keys.freeze_code(merchant, seq).await?)
         } else {
             None
         };

@@ -50,6 +50,8 @@ pub struct Summary {
     pub completed: u32,
     /// Cooldowns whose end was announced.
     pub cooldowns_ended: u32,
+    /// Pending settlement settings that took effect or were dropped.
+    pub settlements_applied: u32,
     /// Replaced cards removed from the record.
     pub cards_removed: u32,
     /// Held payouts that were assigned a card.
@@ -77,6 +79,7 @@ impl Summary {
             cleanup.expired = self.expired,
             cleanup.completed = self.completed,
             cleanup.cooldowns_ended = self.cooldowns_ended,
+            cleanup.settlements_applied = self.settlements_applied,
             cleanup.cards_removed = self.cards_removed,
             cleanup.payouts_assigned = self.payouts_assigned,
             cleanup.bank_answers = self.bank_answers,
@@ -315,18 +318,29 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         Ok(())
     }
 
-    /// Processes one merchant: announces the end of a cooldown, removes replaced cards, assigns held payouts.
+    /// Processes one merchant: announces the end of a cooldown, applies settlement settings, removes replaced cards, assigns
+    /// held payouts.
     async fn merchant(&self, merchant_id: &MerchantId, run: &mut Run) -> Result<(), PortError> {
         let Some(merchant) = self.store.load(merchant_id, Selector::Latest).await? else {
             return Ok(());
         };
-        if self
-            .write(&merchant, Command::EndCooldown, run.now)
+        let merchant = match self.write(&merchant, Command::EndCooldown, run.now).await? {
+            Some(after) => {
+                run.summary.cooldowns_ended += 1;
+                after
+            }
+            None => merchant,
+        };
+        let merchant = match self
+            .write(&merchant, Command::ApplySettlement, run.now)
             .await?
-            .is_some()
         {
-            run.summary.cooldowns_ended += 1;
-        }
+            Some(after) => {
+                run.summary.settlements_applied += 1;
+                after
+            }
+            None => merchant,
+        };
         for replaced in &merchant.state.replaced {
             if run.is_late() {
                 return Ok(());

@@ -255,12 +255,12 @@ impl<T: Table> Payouts<T> {
         let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
         let created = account.transact(Selector::Latest, plan, nothing_to_prepare);
         match created.await {
-            Ok(written) => shown(&written.after.merchant, written.payout.as_ref(), now),
+            Ok(written) => self.shown(&written.after.merchant, written.payout.as_ref(), now),
             Err(HandlerError::PayoutExists { known, merchant }) => {
                 let is_same =
                     known.merchant_id == *merchant_id && known.payout.amount_fen == amount_fen;
                 if is_same {
-                    shown(&merchant, Some(&known.payout), now)
+                    self.shown(&merchant, Some(&known.payout), now)
                 } else {
                     Err(Refusal::new(
                         ErrorCode::IdempotencyMismatch,
@@ -295,7 +295,7 @@ impl<T: Table> Payouts<T> {
             )))
         });
         match reported.await? {
-            Some((merchant, payout)) => shown(&merchant, Some(&payout), now),
+            Some((merchant, payout)) => self.shown(&merchant, Some(&payout), now),
             None => Err(Refusal::new(
                 ErrorCode::NotFound,
                 "this merchant has no such payout: check payout_id and merchant_id",
@@ -337,16 +337,20 @@ impl<T: Table> Payouts<T> {
         };
         Ok(Some((Loaded::by_system(merchant), payout)))
     }
-}
 
-fn shown(merchant: &Merchant, payout: Option<&Payout>, now: Timestamp) -> Result<Value, Refusal> {
-    let payout =
-        payout.ok_or_else(|| Refusal::new(ErrorCode::Internal, advice(ErrorCode::Internal)))?;
-    let shown = CorePayout {
-        payout: replies::Payout::new(merchant, payout, now),
-        merchant_id: merchant.profile.merchant_id.as_str(),
-        status: payout.state.as_str(),
-    };
-    serde_json::to_value(shown)
-        .map_err(|_| Refusal::new(ErrorCode::Internal, advice(ErrorCode::Internal)))
+    fn shown(
+        &self,
+        merchant: &Merchant,
+        payout: Option<&Payout>,
+        now: Timestamp,
+    ) -> Result<Value, Refusal> {
+        let internal = || Refusal::new(ErrorCode::Internal, advice(ErrorCode::Internal));
+        let payout = payout.ok_or_else(internal)?;
+        let shown = CorePayout {
+            payout: replies::Payout::new(merchant, payout, self.store.policy(), now),
+            merchant_id: merchant.profile.merchant_id.as_str(),
+            status: payout.state.as_str(),
+        };
+        serde_json::to_value(shown).map_err(|_| internal())
+    }
 }

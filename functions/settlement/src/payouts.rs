@@ -29,7 +29,7 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
             .unsent_payouts(&merchant.profile.merchant_id, before.as_deref(), PAGE_READ)
             .await?;
         let cursor = |payout: &_| URL_SAFE_NO_PAD.encode(place(payout));
-        let show = |payout: &_| Payout::new(merchant, payout, now);
+        let show = |payout: &_| Payout::new(merchant, payout, ctx.policy, now);
         let page = Page::new(&payouts, cursor, show);
         Ok(Reply::json(200, &page))
     }

@@ -48,6 +48,6 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
 }
 
 /// 200 and the settings.
-fn settings(after: &Merchant, _: &Policy, _: Timestamp) -> Reply {
-    Reply::json(200, &replies::Settlement::new(after))
+fn settings(after: &Merchant, policy: &Policy, now: Timestamp) -> Reply {
+    Reply::json(200, &replies::Settlement::new(after, policy, now))
 }

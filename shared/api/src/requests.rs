@@ -11,6 +11,7 @@ use domain::{
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// A body without members.
 #[derive(Clone, Debug, Deserialize)]
@@ -191,6 +192,9 @@ pub struct PutSettlement {
     /// Read-only: the current rate, or absent.
     #[cfg_attr(feature = "schema", schemars(with = "Option<schema::FeeRateBp>"))]
     pub fee_rate_bp: Option<i64>,
+    /// Read-only: accepted and ignored, so that the reply of `GET` can be sent back.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Value>"))]
+    pub pending: Option<IgnoredAny>,
 }
 
 /// A device that receives pushes.

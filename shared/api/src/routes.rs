@@ -317,7 +317,9 @@ routes! {
         /// Change the settlement settings
         ///
         /// Needs a login younger than {fresh_login_s} (else 403). All settings at once; `fee_rate_bp` may be omitted or
-        /// sent unchanged. Refused in the quiet period. An SMS notifies the merchant.
+        /// sent unchanged, `pending` is ignored. The settings take effect after {settlement_wait_s} and are shown as `pending`
+        /// until then. Another change replaces them and restarts the wait; the settings in force withdraw them at once.
+        /// Refused in the quiet period and during a hold. An SMS with a freeze code notifies the merchant.
         PutSettlement = "PUT /v1/settlement", Session, Fresh, Optional;
         /// Register a device for pushes, or replace its token
         ///

@@ -31,6 +31,8 @@ vocabulary! {
         RebindCooldown = "REBIND_COOLDOWN",
         /// The contact, the password or the name changed recently.
         QuietPeriod = "QUIET_PERIOD",
+        /// The hold of an activation is running.
+        HoldRunning = "HOLD_RUNNING",
         /// The new card is already in use.
         CardSameAsCurrent = "CARD_SAME_AS_CURRENT",
         /// The card is already verified for another person.

@@ -69,8 +69,12 @@ vocabulary! {
         PayoutSent = "payout_sent",
         /// The bank returned a payout.
         PayoutReturned = "payout_returned",
-        /// Settlement settings were changed.
+        /// New settlement settings were accepted. They take effect later.
         SettlementChanged = "settlement_changed",
+        /// Pending settlement settings took effect.
+        SettlementApplied = "settlement_applied",
+        /// Pending settlement settings were withdrawn, or are no longer permitted.
+        SettlementDropped = "settlement_dropped",
         /// Phone, password, name or document was changed by the acquirer. It ends an open rebind.
         SecurityChanged = "security_changed",
         /// The acquirer recorded a later date of the same document.

@@ -10,7 +10,7 @@ use super::payout::{Payout, PayoutState};
 use super::policy::Policy;
 pub use super::profile::{EntityType, PreviousPhone, Profile};
 use super::rebind::{Activation, Rebind, SessionTag, StateName};
-pub use super::settlement::Settlement;
+pub use super::settlement::{PendingSettlement, Settlement};
 use super::time::Timestamp;
 use super::window::Window;
 
@@ -140,8 +140,10 @@ pub struct MerchantState {
     pub id_mismatches: Window,
     /// The counted bank calls.
     pub bank_calls: Vec<BankCall>,
-    /// The settlement settings.
+    /// The settlement settings. [`Merchant::settlement`] tells whether pending ones have replaced them.
     pub settlement: Settlement,
+    /// Settlement settings that take effect later.
+    pub pending_settlement: Option<PendingSettlement>,
     /// The version of the acquirer's record. A torn read has a different version there and is repeated.
     pub record_version: u32,
     /// The sessions.
@@ -179,6 +181,7 @@ impl MerchantState {
             id_mismatches: Window::default(),
             bank_calls: Vec::new(),
             settlement,
+            pending_settlement: None,
             record_version: 1,
             sessions: Default::default(),
         }
@@ -358,7 +361,10 @@ impl MerchantState {
             _ => Some(now),
         };
         let assignment = assignment.filter(|_| assignable);
-        [cooldown, removal, assignment].into_iter().flatten().min()
+        let pending = self.pending_settlement.as_ref();
+        let settlement = pending.map(|pending| pending.effective_at);
+        let all = [cooldown, removal, assignment, settlement];
+        all.into_iter().flatten().min()
     }
 }
 

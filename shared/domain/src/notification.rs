@@ -89,6 +89,11 @@ pub enum Message<'e> {
         /// The earliest time of its activation.
         usable_at: Timestamp,
     },
+    /// [`Sms::SettlementChanged`], with the freeze code that the event names.
+    SettlementChanged {
+        /// When the settings take effect.
+        effective_at: Timestamp,
+    },
     /// [`Sms::SecurityChanged`], with the freeze code of the event.
     SecurityChanged {
         /// The part of the record.
@@ -173,7 +178,17 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
             .0
             .as_deref()
             .and_then(|last4| to_merchant(Sms::PayoutReturned { last4 })),
-        Event::SettlementChanged(_) => to_merchant(Sms::SettlementChanged { at }),
+        Event::SettlementChanged(event) => {
+            let effective_at = event.effective_at;
+            match to {
+                Recipient::OnFile | Recipient::Previous => {
+                    Some(Message::SettlementChanged { effective_at })
+                }
+                Recipient::Push => text(Sms::PushSettlementChanged { effective_at }),
+                Recipient::Reserved => None,
+            }
+        }
+        Event::SettlementDropped(_) => to_merchant(Sms::SettlementDropped { at }),
         Event::CooldownEnded(_) => to_merchant(Sms::CooldownEnded),
         Event::PushTargetChanged(_) => to_merchant(Sms::PushTargetChanged { at }),
         Event::PushTargetRemoved(_) => to_merchant(Sms::PushTargetRemoved { at }),
@@ -197,6 +212,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         | Event::PayoutAssigned(_)
         | Event::PayoutSending(_)
         | Event::PayoutSent(_)
+        | Event::SettlementApplied(_)
         | Event::DocumentRenewed(_)
         | Event::PushTargetRefreshed(_) => None,
     }
@@ -217,9 +233,10 @@ impl<'e> Message<'e> {
     pub const fn names_freeze_code(&self) -> bool {
         match self {
             Self::Text(_) => false,
-            Self::Activated { .. } | Self::StandbyReady { .. } | Self::SecurityChanged { .. } => {
-                true
-            }
+            Self::Activated { .. }
+            | Self::StandbyReady { .. }
+            | Self::SettlementChanged { .. }
+            | Self::SecurityChanged { .. } => true,
         }
     }
 
@@ -236,6 +253,10 @@ impl<'e> Message<'e> {
             Self::StandbyReady { card, usable_at } => Sms::StandbyReady {
                 card,
                 usable_at,
+                freeze_code: freeze_code?,
+            },
+            Self::SettlementChanged { effective_at } => Sms::SettlementChanged {
+                effective_at,
                 freeze_code: freeze_code?,
             },
             Self::SecurityChanged { field, at } => Sms::SecurityChanged {

@@ -131,6 +131,8 @@ pub struct Policy {
 
     /// The minimum age of a merchant for T+0 settlement.
     pub t0_from_age_s: i64,
+    /// From the acceptance of settlement settings until they take effect.
+    pub settlement_wait_s: i64,
     /// Push devices of one merchant.
     pub push_targets_max: usize,
     /// Changes of settlement settings and new push devices per day. Each causes notifications, and a removed device
@@ -243,6 +245,7 @@ impl Policy {
         revert_after_effective_s: 7 * DAY_S,
 
         t0_from_age_s: 90 * DAY_S,
+        settlement_wait_s: DAY_S,
         push_targets_max: 5,
         setting_changes_per_day: 10,
         notice_sms_per_day: 5,

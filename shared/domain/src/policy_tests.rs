@@ -14,7 +14,7 @@ const VERSIONS: [(u32, &str); 2] = [
     ),
     (
         2,
-        "06ce1bb13667b9e108eed26a1f63d47db78f1a69c262a3db62b89cf279641042",
+        "f033acad781d5af3461cbf5b6479d01585f8d578a3f0ae453ee6cfc697a999ca",
     ),
 ];
 

@@ -2,6 +2,7 @@
 
 use super::calendar;
 use super::error_code::ErrorCode;
+use super::merchant::{Merchant, Profile};
 use super::policy::{HOUR_S, MINUTE_S, Policy};
 use super::rejection::Rejection;
 use super::time::Timestamp;
@@ -74,6 +75,15 @@ pub struct Settlement {
     pub daily_limit_fen: u64,
 }
 
+/// Accepted settings that have not taken effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingSettlement {
+    /// The settings.
+    pub settings: Settlement,
+    /// When they take effect.
+    pub effective_at: Timestamp,
+}
+
 /// New settings as typed. Each field is parsed separately, so that a refusal can name every invalid one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettlementChange {
@@ -115,18 +125,43 @@ impl SettlementChange {
             fee_rate_bp,
         }
     }
+
+    /// True if these settings are typed, with this fee or without one.
+    #[must_use]
+    pub fn is(&self, settings: &Settlement, fee_rate_bp: u32) -> bool {
+        let fee = self.fee_rate_bp;
+        let same = Self {
+            fee_rate_bp: fee,
+            ..settings.into()
+        };
+        *self == same && fee.is_none_or(|typed| typed == i64::from(fee_rate_bp))
+    }
+}
+
+impl From<&Settlement> for SettlementChange {
+    fn from(settings: &Settlement) -> Self {
+        let Settlement {
+            cycle,
+            payout_time,
+            retained_fen,
+            daily_limit_fen,
+        } = settings;
+        Self {
+            cycle: Ok(*cycle),
+            payout_time: Ok(*payout_time),
+            retained_fen: Ok(*retained_fen),
+            daily_limit_fen: Ok(*daily_limit_fen),
+            fee_rate_bp: None,
+        }
+    }
 }
 
 /// The requested settings, if this merchant may have them.
 ///
-/// `profile_tier_max_fen` is the highest daily limit of the merchant's tier, `fee_rate_bp` the fee in force.
-///
-/// # Errors
-/// Every invalid field at once: `REQUEST_MALFORMED` for an invalid value, a daily limit of 0, a retained amount above
-/// the daily limit or a different fee; `T0_NOT_ALLOWED` and `LIMIT_ABOVE_TIER`.
-pub fn check(
+/// `daily_limit_max_fen` is the highest daily limit of the merchant's tier, `fee_rate_bp` the fee in force.
+fn check(
     change: &SettlementChange,
-    profile_tier_max_fen: u64,
+    daily_limit_max_fen: u64,
     fee_rate_bp: u32,
     opened_at: Timestamp,
     now: Timestamp,
@@ -139,7 +174,7 @@ pub fn check(
     };
     let daily_limit_fen = match change.daily_limit_fen {
         Ok(0) => Err(ErrorCode::RequestMalformed),
-        Ok(limit_fen) if limit_fen > profile_tier_max_fen => Err(ErrorCode::LimitAboveTier),
+        Ok(limit_fen) if limit_fen > daily_limit_max_fen => Err(ErrorCode::LimitAboveTier),
         limit_fen => limit_fen,
     };
     // Compared with the limit as typed, even if the limit itself is invalid for another reason.
@@ -175,6 +210,60 @@ pub fn check(
             ("daily_limit_fen", daily_limit_fen.err()),
             ("fee_rate_bp", fee.err()),
         ])),
+    }
+}
+
+impl Merchant {
+    /// The settlement settings in force at `now`, whether the clean-up has already recorded them or not.
+    #[must_use]
+    pub fn settlement(&self, policy: &Policy, now: Timestamp) -> &Settlement {
+        let due = self.state.pending_settlement.as_ref();
+        let due = due.filter(|pending| pending.effective_at <= now);
+        match due {
+            Some(pending) if self.may_have(pending, policy) => &pending.settings,
+            _ => &self.state.settlement,
+        }
+    }
+
+    /// The settings that take effect after `now`.
+    #[must_use]
+    pub fn pending_settlement(&self, now: Timestamp) -> Option<&PendingSettlement> {
+        let pending = self.state.pending_settlement.as_ref();
+        pending.filter(|pending| now < pending.effective_at)
+    }
+
+    /// The requested settings, if this merchant may have them from `at` on.
+    ///
+    /// # Errors
+    /// Every invalid field at once: `REQUEST_MALFORMED` for an invalid value, a daily limit of 0, a retained amount above
+    /// the daily limit or a different fee; `T0_NOT_ALLOWED` and `LIMIT_ABOVE_TIER`.
+    pub fn check_settlement(
+        &self,
+        change: &SettlementChange,
+        policy: &Policy,
+        at: Timestamp,
+    ) -> Result<Settlement, Rejection> {
+        let Profile {
+            daily_limit_max_fen,
+            fee_rate_bp,
+            opened_at,
+            ..
+        } = self.profile;
+        check(
+            change,
+            daily_limit_max_fen,
+            fee_rate_bp,
+            opened_at,
+            at,
+            policy,
+        )
+    }
+
+    /// True if the limits still permit the settings when they take effect.
+    fn may_have(&self, pending: &PendingSettlement, policy: &Policy) -> bool {
+        let change = SettlementChange::from(&pending.settings);
+        self.check_settlement(&change, policy, pending.effective_at)
+            .is_ok()
     }
 }
 

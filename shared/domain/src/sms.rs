@@ -147,9 +147,21 @@ pub enum Sms<'a> {
         /// The last four digits of the card.
         last4: &'a str,
     },
-    /// Settlement settings were changed.
+    /// New settlement settings were accepted.
     SettlementChanged {
-        /// When they were changed.
+        /// When they take effect.
+        effective_at: Timestamp,
+        /// Eight characters.
+        freeze_code: &'a Secret<String>,
+    },
+    /// The push notification with the SMS above; see [`Sms::PushActivated`].
+    PushSettlementChanged {
+        /// When the settings take effect.
+        effective_at: Timestamp,
+    },
+    /// Pending settlement settings were withdrawn or dropped.
+    SettlementDropped {
+        /// When they were withdrawn or dropped.
         at: Timestamp,
     },
     /// Phone, password, name or document was changed.
@@ -218,6 +230,8 @@ fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
         Sms::Rejected { .. } => texts::sms::REJECTED,
         Sms::PayoutReturned { .. } => texts::sms::PAYOUT_RETURNED,
         Sms::SettlementChanged { .. } => texts::sms::SETTLEMENT_CHANGED,
+        Sms::PushSettlementChanged { .. } => texts::sms::PUSH_SETTLEMENT_CHANGED,
+        Sms::SettlementDropped { .. } => texts::sms::SETTLEMENT_DROPPED,
         Sms::SecurityChanged { .. } => texts::sms::SECURITY_CHANGED,
         Sms::PushSecurityChanged { .. } => texts::sms::PUSH_SECURITY_CHANGED,
         Sms::CooldownEnded => texts::sms::COOLDOWN_ENDED,
@@ -229,23 +243,21 @@ fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
 }
 
 /// The placeholders of the template and their values.
-fn values(sms: &Sms<'_>, lang: Lang) -> Vec<(&'static str, String)> {
+fn values(sms: &Sms<'_>, lang: Lang) -> Vec<Placed> {
     let card_values = |card: CardLabel<'_>| {
         vec![
             ("{bank}", bank(card, lang)),
             ("{last4}", card.last4.to_owned()),
         ]
     };
-    let with = |mut values: Vec<_>, name, value| {
-        values.push((name, value));
-        values
-    };
+    let time = |at| ("{time}", minute(at, lang));
     let what = |field| ("{what}", field_name(field, lang).to_owned());
+    let secret = |name, code: &Secret<String>| (name, code.expose().clone());
     match *sms {
         Sms::OtpIdentity { card, code }
         | Sms::OtpIdentityStandby { card, code }
         | Sms::OtpActivateStandby { card, code }
-        | Sms::OtpCard { card, code } => with(card_values(card), "{code}", code.expose().clone()),
+        | Sms::OtpCard { card, code } => with(card_values(card), [secret("{code}", code)]),
         Sms::Activated {
             card,
             effective_at: at,
@@ -256,9 +268,8 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<(&'static str, String)> {
             usable_at: at,
             freeze_code,
         } => with(
-            with(card_values(card), "{time}", minute(at, lang)),
-            "{freeze_code}",
-            freeze_code.expose().clone(),
+            card_values(card),
+            [time(at), secret("{freeze_code}", freeze_code)],
         ),
         Sms::ActivatedReserved {
             card,
@@ -271,25 +282,26 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<(&'static str, String)> {
         | Sms::PushStandbyReady {
             card,
             usable_at: at,
-        } => with(card_values(card), "{time}", minute(at, lang)),
+        } => with(card_values(card), [time(at)]),
         Sms::StandbyReadyReserved { card } | Sms::Reverted { card } | Sms::Rejected { card } => {
             card_values(card)
         }
         Sms::PayoutReturned { last4 } => vec![("{last4}", last4.to_owned())],
-        Sms::SettlementChanged { at }
+        Sms::SettlementChanged {
+            effective_at,
+            freeze_code,
+        } => vec![time(effective_at), secret("{freeze_code}", freeze_code)],
+        Sms::PushSettlementChanged { effective_at: at }
+        | Sms::SettlementDropped { at }
         | Sms::PushTargetChanged { at }
         | Sms::PushTargetRemoved { at }
-        | Sms::DeviceAdded { at } => vec![("{time}", minute(at, lang))],
+        | Sms::DeviceAdded { at } => vec![time(at)],
         Sms::SecurityChanged {
             field,
             at,
             freeze_code,
-        } => vec![
-            what(field),
-            ("{time}", minute(at, lang)),
-            ("{freeze_code}", freeze_code.expose().clone()),
-        ],
-        Sms::PushSecurityChanged { field, at } => vec![what(field), ("{time}", minute(at, lang))],
+        } => vec![what(field), time(at), secret("{freeze_code}", freeze_code)],
+        Sms::PushSecurityChanged { field, at } => vec![what(field), time(at)],
         Sms::PushCodeAsked
         | Sms::PushIdentityConfirmed
         | Sms::Frozen
@@ -297,6 +309,14 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<(&'static str, String)> {
         | Sms::FreezeCodeGuessed
         | Sms::CooldownEnded => Vec::new(),
     }
+}
+
+/// A placeholder and its value.
+type Placed = (&'static str, String);
+
+fn with(mut values: Vec<Placed>, more: impl IntoIterator<Item = Placed>) -> Vec<Placed> {
+    values.extend(more);
+    values
 }
 
 /// The bank's Chinese name, or in an English text its code (`ICBC`).

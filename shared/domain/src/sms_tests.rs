@@ -100,7 +100,18 @@ fn each(card: &Card, mut test: impl FnMut(&Sms<'_>, &str)) {
         &Sms::PayoutReturned { last4: card.last4 },
         "payout_returned",
     );
-    test(&Sms::SettlementChanged { at: at() }, "settlement_changed");
+    test(
+        &Sms::SettlementChanged {
+            effective_at,
+            freeze_code,
+        },
+        "settlement_changed",
+    );
+    test(
+        &Sms::PushSettlementChanged { effective_at },
+        "push_settlement_changed",
+    );
+    test(&Sms::SettlementDropped { at: at() }, "settlement_dropped");
     // The longest word in both languages.
     let field = ContactField::Password;
     test(
@@ -247,8 +258,10 @@ fn codes_are_unambiguous_in_every_text() {
             for &lang in Lang::ALL {
                 let text = render(sms, lang);
                 let has_code = id.starts_with("otp_");
-                let has_freeze_code =
-                    matches!(id, "activated" | "standby_ready" | "security_changed");
+                let has_freeze_code = matches!(
+                    id,
+                    "activated" | "standby_ready" | "settlement_changed" | "security_changed"
+                );
                 let codes: &[&str] = if has_code { &[CODE] } else { &[] };
                 let freeze_codes: &[&str] = if has_freeze_code { &[FREEZE_CODE] } else { &[] };
                 assert_eq!(runs(&text, |c| c.is_ascii_digit(), 6), codes, "{text}");

@@ -5,7 +5,7 @@ use std::path::Path;
 use tests::defences;
 use tests::metrics::metric;
 
-const MODULES: [(&str, &str); 10] = [
+const MODULES: [(&str, &str); 11] = [
     ("codes", include_str!("codes.rs")),
     ("contact", include_str!("contact.rs")),
     ("freezes", include_str!("freezes.rs")),
@@ -13,6 +13,7 @@ const MODULES: [(&str, &str); 10] = [
     ("logins", include_str!("logins.rs")),
     ("money", include_str!("money.rs")),
     ("sessions", include_str!("sessions.rs")),
+    ("settings", include_str!("settings.rs")),
     ("sms", include_str!("sms.rs")),
     ("steps", include_str!("steps.rs")),
     ("wire", include_str!("wire.rs")),

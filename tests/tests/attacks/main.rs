@@ -29,6 +29,7 @@ mod list;
 mod logins;
 mod money;
 mod sessions;
+mod settings;
 mod sms;
 mod steps;
 mod wire;

@@ -77,7 +77,8 @@ pub const SIDE_BY_SIDE: &[Case] = cases! {
     payouts: repeated_creation_makes_one_payout, malformed_core_events_are_refused, payouts_change_card_after_hold,
         repeated_sent_and_returned_are_no_ops, pages_are_newest_first, seeded_payouts_stay_on_old_card,
         payouts_follow_concurrent_switch;
-    settings: changed_settings_notify_and_take_effect, all_bad_fields_are_reported_at_once,
+    settings: changed_settings_notify_and_take_effect, pending_settings_are_withdrawn_or_frozen,
+        settings_wait_for_the_end_of_a_hold, all_bad_fields_are_reported_at_once,
         young_merchant_may_not_use_t0, change_needs_fresh_login_after_quiet, push_targets_register_replace_and_remove,
         malformed_push_targets_are_refused, push_targets_do_not_replace_sms;
     history: history_pages_form_verifiable_chain;

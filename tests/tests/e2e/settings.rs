@@ -2,11 +2,13 @@
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
+use domain::secret::Secret;
 use domain::sms::Sms;
+use domain::time::Timestamp;
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
 use tests::secrets::Kind;
-use tests::transport::freeze_code_in;
+use tests::transport::{Transport as _, freeze_code_in};
 
 use crate::see::{without, zh};
 
@@ -29,39 +31,54 @@ fn with(name: &str, value: Value) -> Value {
     settings
 }
 
-/// Settings are shown, changed, announced and recorded.
+/// The settings in force, with pending ones as they are shown.
+fn with_pending(in_force: &Value, settings: &Value, effective_at: Timestamp) -> Value {
+    let mut shown = in_force.clone();
+    shown["pending"] = settings.clone();
+    shown["pending"]["effective_at"] = json!(effective_at.to_rfc3339_shanghai());
+    shown
+}
+
+/// Settings are shown, changed, announced and recorded. They take effect a day later.
 pub async fn changed_settings_notify_and_take_effect(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let shown = app.get("/v1/settlement").await.ok(200);
     assert_eq!(
         shown,
-        json!({"cycle": "T1", "payout_time": "06:00", "retained_fen": 0, "daily_limit_fen": 2_000_000, "fee_rate_bp": 60})
+        json!({"cycle": "T1", "payout_time": "06:00", "retained_fen": 0, "daily_limit_fen": 2_000_000, "fee_rate_bp": 60, "pending": null})
     );
     // Equal settings change nothing and notify nobody.
-    for same in [shown.clone(), without(&shown, &["fee_rate_bp"])] {
+    for same in [shown.clone(), without(&shown, &["fee_rate_bp", "pending"])] {
         assert_eq!(app.put("/v1/settlement", same).await.ok(200), shown);
     }
     assert!(app.history().await.is_empty());
 
     merchant.pass_s(MINUTE_S);
-    let changed_at = merchant.now();
+    let effective_at = merchant.now().plus_s(DAY_S);
     let ask = |body: &Value| {
         let ask = app.ask("PUT", "/v1/settlement").key("k");
         ask.json(body).send()
     };
-    let mut want = settings();
-    let changed = ask(&want).await.ok(200);
-    let again = ask(&want).await;
+    let want = with_pending(&shown, &settings(), effective_at);
+    let changed = ask(&settings()).await.ok(200);
+    let again = ask(&settings()).await;
     assert!(again.is_replayed());
     ask(&with("retained_fen", json!(0)))
         .await
         .refused(ErrorCode::IdempotencyMismatch);
-    want["fee_rate_bp"] = json!(60);
     assert_eq!(changed, want);
     assert_eq!(app.get("/v1/settlement").await.ok(200), want);
+    // The reply of GET is accepted, and withdraws nothing unless it asks for the settings in force.
+    let mut same = settings();
+    same["pending"] = want["pending"].clone();
+    assert_eq!(app.put("/v1/settlement", same).await.ok(200), want);
+    let announced = Sms::SettlementChanged {
+        effective_at,
+        freeze_code: &Secret::new(live.freeze_code(&merchant.phone).await),
+    };
     assert_eq!(
         live.notifications(&merchant.phone, 1).await,
-        [zh(&Sms::SettlementChanged { at: changed_at })]
+        [zh(&announced)]
     );
     let events = app.history().await;
     assert_eq!(events.len(), 1);
@@ -69,23 +86,77 @@ pub async fn changed_settings_notify_and_take_effect(live: &LocalCloud) {
     assert_eq!(
         events[0]["data"],
         json!({
-            "before": without(&shown, &["fee_rate_bp"]),
+            "before": without(&shown, &["fee_rate_bp", "pending"]),
             "after": settings(),
+            "effective_at": effective_at.to_rfc3339_shanghai(),
+            "freeze_code_seq": 1,
         })
     );
+    let ran = live.clean_up(effective_at.plus_s(-1)).await;
+    assert_eq!(ran["settlements_applied"], 0);
+    merchant.pass_s(DAY_S);
+    let app = live.app(&merchant).await;
+    let mut now_in_force = settings();
+    now_in_force["fee_rate_bp"] = json!(60);
+    now_in_force["pending"] = Value::Null;
+    assert_eq!(app.get("/v1/settlement").await.ok(200), now_in_force);
+    live.clean_up(effective_at).await;
+    assert_eq!(app.kinds().await.last().unwrap(), "settlement_applied");
+    assert_eq!(app.get("/v1/settlement").await.ok(200), now_in_force);
     // An unchanged fee may be sent along. A merchant of sufficient age may have T+0, up to the tier.
     let mut again = with("cycle", json!("T0"));
     again["fee_rate_bp"] = json!(60);
     again["daily_limit_fen"] = json!(5_000_000);
-    assert_eq!(
-        app.put("/v1/settlement", again.clone()).await.ok(200),
-        again
-    );
-    // Payouts created from now on are expected by the new rule.
+    app.put("/v1/settlement", again).await.ok(200);
+    merchant.pass_s(DAY_S);
+    // Payouts are expected by the new rule.
     let midnight = domain::time::Timestamp::parse_rfc3339("2031-03-10T00:00:00+08:00").unwrap();
     let payout = crate::payouts::create(live, &merchant, "p", midnight).await;
     assert_eq!(payout["expected_at"], "2031-03-10T18:30:00+08:00");
     live.notifications(&merchant.phone, 2).await;
+}
+
+/// Pending settings are withdrawn by a PUT of the settings in force, and stopped by the freeze code that came with them.
+pub async fn pending_settings_are_withdrawn_or_frozen(live: &LocalCloud) {
+    let (merchant, app) = live.logged_in().await;
+    let in_force = app.get("/v1/settlement").await.ok(200);
+    app.put("/v1/settlement", settings()).await.ok(200);
+    let withdrawn = app.put("/v1/settlement", in_force.clone()).await;
+    assert_eq!(withdrawn.ok(200), in_force);
+    let withdrawn_at = merchant.now();
+    app.put("/v1/settlement", settings()).await.ok(200);
+    let texts = live.notifications(&merchant.phone, 3).await;
+    assert_eq!(texts[1], zh(&Sms::SettlementDropped { at: withdrawn_at }));
+    let code = freeze_code_in(&texts[0]).unwrap();
+    assert_eq!(freeze_code_in(&texts[2]), Some(code.clone()));
+    live.freeze(merchant.now(), &merchant.account, &code).await;
+    let app = live.app(&merchant).await;
+    assert_eq!(app.get("/v1/settlement").await.ok(200), in_force);
+    app.put("/v1/settlement", settings())
+        .await
+        .refused(ErrorCode::AccountFrozen);
+    live.notifications(&merchant.phone, 4).await;
+}
+
+/// During a hold, settings cannot change.
+pub async fn settings_wait_for_the_end_of_a_hold(live: &LocalCloud) {
+    let (merchant, app) = live.logged_in().await;
+    app.put("/v1/settlement", settings()).await.ok(200);
+    app.activate(&live.card()).await;
+    live.handed_over(&merchant).await;
+    assert_eq!(
+        app.get("/v1/settlement").await.ok(200)["pending"],
+        Value::Null
+    );
+    let problem = app
+        .put("/v1/settlement", settings())
+        .await
+        .refused(ErrorCode::HoldRunning);
+    assert_eq!(problem["next_actions"], json!(["wait"]));
+    assert_eq!(problem["retryable"], true);
+    merchant.pass_s(problem["retry_after_s"].as_i64().unwrap());
+    let app = live.app(&merchant).await;
+    app.put("/v1/settlement", settings()).await.ok(200);
 }
 
 /// Every bad field is reported at once.
@@ -220,11 +291,15 @@ pub async fn change_needs_fresh_login_after_quiet(live: &LocalCloud) {
     app.put("/v1/settlement", settings()).await.ok(200);
     // A registered device changes nothing about the SMS.
     let registered_at = changed_at.plus_s(-5 * MINUTE_S);
+    let announced = Sms::SettlementChanged {
+        effective_at: changed_at.plus_s(DAY_S),
+        freeze_code: &Secret::new(live.freeze_code(&merchant.phone).await),
+    };
     assert_eq!(
         live.notifications(&merchant.phone, 2).await,
         [
             zh(&Sms::PushTargetChanged { at: registered_at }),
-            zh(&Sms::SettlementChanged { at: changed_at }),
+            zh(&announced),
         ]
     );
 }

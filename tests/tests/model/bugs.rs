@@ -43,6 +43,12 @@ pub enum Bug {
     PayoutToActiveCard,
     /// No write is conditioned on the state that was read.
     UnconditionalWrite,
+    /// The end of a freeze keeps the active card, whichever was chosen.
+    UnfreezesHalf,
+    /// An activation is written as if its notification was handed over.
+    DoesNotWait,
+    /// A change of contact keeps the rebind open.
+    RebindSurvives,
 }
 
 impl Bug {
@@ -84,6 +90,7 @@ impl Bug {
             match (self, kind) {
                 (Self::PointerStays, Some(EventKind::Activated))
                 | (Self::FreezesHalf, Some(EventKind::Frozen))
+                | (Self::UnfreezesHalf, Some(EventKind::Unfrozen))
                     if sk == "Y" =>
                 {
                     let active = active();
@@ -99,6 +106,14 @@ impl Bug {
                     let values = attributes(item);
                     let never = AttributeValue::N("0".to_owned());
                     values.insert(":cooldown_until".to_owned(), never);
+                }
+                (Self::DoesNotWait, Some(EventKind::Activated)) if sk == "Y" => {
+                    alter(attributes(item), |state| {
+                        state["last"].as_object_mut().unwrap().remove("w");
+                    });
+                }
+                (Self::RebindSurvives, Some(EventKind::SecurityChanged)) if sk == "Y" => {
+                    alter(attributes(item), |state| state["open"] = json!(1));
                 }
                 (Self::BrokenChain, _) if sk == "Y" => {
                     alter(attributes(item), |state| {

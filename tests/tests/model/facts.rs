@@ -4,25 +4,36 @@ use crate::rows::Rows;
 use domain::event_kind::EventKind;
 use domain::history::{ChainedEvent, GENESIS};
 use domain::time::Timestamp;
+use std::collections::BTreeSet;
 
 /// One change of the active card.
 #[derive(Clone, Debug)]
 pub struct Moved {
     pub rebind: String,
-    pub card: String,
     pub old: Option<String>,
     pub lost: bool,
     pub effective_at: Timestamp,
     pub cooldown_until: Option<Timestamp>,
-    pub undone: bool,
+    /// It does not take effect before its notification is handed over.
+    pub waits: bool,
+    /// A freeze has undone it, or an operator has made it final.
+    pub over: bool,
+}
+
+impl Moved {
+    pub fn is_effective(&self, now: Timestamp) -> bool {
+        !self.waits && now >= self.effective_at
+    }
 }
 
 /// A merchant's history, read from its beginning.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// The active card before the first event of the model.
-    pub first_card: Option<String>,
+    /// The expected active card.
+    pub pointer: Option<String>,
     pub moves: Vec<Moved>,
+    /// The rebinds whose announcement was handed over.
+    handed_over: BTreeSet<String>,
     /// Frozen, and true if payouts are held.
     pub frozen: Option<bool>,
     pub events: u64,
@@ -38,7 +49,7 @@ fn text(event: &ChainedEvent, name: &str) -> Option<String> {
 impl Facts {
     pub fn of(rows: &Rows, pk: &str, first_card: Option<&str>) -> Self {
         let mut facts = Self {
-            first_card: first_card.map(str::to_owned),
+            pointer: first_card.map(str::to_owned),
             is_whole: true,
             last_hash: GENESIS.to_owned(),
             ..Self::default()
@@ -57,21 +68,34 @@ impl Facts {
     fn note(&mut self, event: &ChainedEvent) {
         let time = |name| text(event, name).and_then(|at| Timestamp::parse_rfc3339(&at));
         match event.kind() {
-            EventKind::Activated => self.moves.push(Moved {
-                rebind: text(event, "rebind_id").unwrap(),
-                card: text(event, "card_id").unwrap(),
-                old: text(event, "old_card_id"),
-                lost: text(event, "reason").as_deref() == Some("lost"),
-                effective_at: time("effective_at").unwrap(),
-                cooldown_until: time("cooldown_until"),
-                undone: false,
-            }),
+            EventKind::Activated => {
+                let rebind = text(event, "rebind_id").unwrap();
+                self.pointer = text(event, "card_id");
+                self.moves.push(Moved {
+                    old: text(event, "old_card_id"),
+                    lost: text(event, "reason").as_deref() == Some("lost"),
+                    effective_at: time("effective_at").unwrap(),
+                    cooldown_until: time("cooldown_until"),
+                    waits: !self.handed_over.contains(&rebind),
+                    over: false,
+                    rebind,
+                });
+            }
+            EventKind::ChangeNotified => {
+                let rebind = text(event, "rebind_id").unwrap();
+                if let Some(last) = self.last_mut().filter(|last| last.rebind == rebind) {
+                    last.waits = false;
+                    last.effective_at = time("effective_at").unwrap();
+                }
+                self.handed_over.insert(rebind);
+            }
             EventKind::Frozen => {
                 let of = text(event, "rebind_id");
-                if let Some(last) = self.moves.iter_mut().rev().find(|one| !one.undone) {
-                    if event.at < last.effective_at {
-                        last.undone = true;
+                if let Some(last) = self.last_mut() {
+                    if !last.is_effective(event.at) {
+                        last.over = true;
                         last.cooldown_until = None;
+                        self.pointer = last.old.clone();
                     } else if Some(&last.rebind) == of.as_ref() {
                         last.cooldown_until = None;
                     }
@@ -79,20 +103,27 @@ impl Facts {
                 let holds = event.data()["holds_payouts"] == true;
                 self.frozen = Some(holds || self.frozen == Some(true));
             }
+            EventKind::Unfrozen => {
+                let chosen = text(event, "card_id");
+                let is_kept = chosen.is_some() && chosen == self.pointer;
+                if let Some(last) = self.last_mut() {
+                    last.over = true;
+                    last.cooldown_until = last.cooldown_until.filter(|_| is_kept);
+                }
+                self.pointer = chosen;
+                self.frozen = None;
+            }
             _ => {}
         }
     }
 
-    fn last(&self) -> Option<&Moved> {
-        self.moves.iter().rev().find(|one| !one.undone)
+    /// The last activation that is neither undone nor final.
+    pub fn last(&self) -> Option<&Moved> {
+        self.moves.iter().rev().find(|one| !one.over)
     }
 
-    /// The expected active card.
-    pub fn pointer(&self) -> Option<&str> {
-        match self.last() {
-            Some(last) => Some(&last.card),
-            None => self.first_card.as_deref(),
-        }
+    fn last_mut(&mut self) -> Option<&mut Moved> {
+        self.moves.iter_mut().rev().find(|one| !one.over)
     }
 
     /// The card of a payout that is created at `now`.
@@ -100,10 +131,10 @@ impl Facts {
         if self.frozen == Some(true) {
             return None;
         }
-        match self.last().filter(|last| now < last.effective_at) {
+        match self.last().filter(|last| !last.is_effective(now)) {
             Some(last) if last.lost => None,
             Some(last) => last.old.as_deref(),
-            None => self.pointer(),
+            None => self.pointer.as_deref(),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::world::{Known, World};
 use application::ports::{ListRebinds, LoadMerchant, Selector};
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
+use domain::notification::Recipient;
 use domain::policy::Policy;
 use domain::rebind::Rebind;
 use std::collections::BTreeSet;
@@ -26,10 +27,13 @@ pub const NOTIFIED: &str = "every activation is announced, exactly once unless a
 pub const REPLAY: &str = "a repeated request has no further effect";
 pub const FREEZE: &str = "a freeze before effective_at ends with the old card";
 pub const ATTEMPTS: &str = "at most five OTPs are compared, even by concurrent requests";
-pub const PAYOUT: &str = "a payout goes to the card that is effective at its creation";
+pub const PAYOUT: &str = "a payout goes to the card that is effective when its card is chosen, and leaves a card only by an operator's decision";
+pub const UNSEEN: &str = "nothing takes effect before its notification was handed over";
+pub const CONTACT: &str = "a change of contact ends sessions and the open rebind";
 
-pub const ALL: [&str; 10] = [
-    POINTER, PROOFS, OPEN, COOLDOWN, CHAIN, NOTIFIED, REPLAY, FREEZE, ATTEMPTS, PAYOUT,
+pub const ALL: [&str; 12] = [
+    POINTER, PROOFS, OPEN, COOLDOWN, CHAIN, NOTIFIED, REPLAY, FREEZE, ATTEMPTS, PAYOUT, UNSEEN,
+    CONTACT,
 ];
 
 /// The table's view of one merchant.
@@ -76,7 +80,7 @@ impl World {
             let replaced = kept.replaced.iter().map(|one| &one.bound);
             let all: Vec<_> = kept.active.iter().chain(standby).chain(replaced).collect();
             let ids: BTreeSet<_> = all.iter().map(|one| &one.card.card_id).collect();
-            if active != facts.pointer() || ids.len() != all.len() {
+            if active != facts.pointer.as_deref() || ids.len() != all.len() {
                 broken.insert(POINTER);
             }
             if read.cooldown(state.now).is_some() != facts.cools(state.now) {
@@ -101,6 +105,16 @@ impl World {
                 {
                     broken.insert(NOTIFIED);
                 }
+            }
+        }
+        for (who, look) in (0..).zip(looks.iter()) {
+            let kept = look.merchant.as_ref().map(|read| &read.state);
+            let last = kept.and_then(|kept| kept.last_activation.as_ref());
+            let last = last.filter(|last| !last.times.waits);
+            let announced = last.and_then(|last| state.announced.get(&(who, last.number)));
+            let to = |seq: &u64| (who, *seq, Recipient::OnFile);
+            if announced.is_some_and(|seq| state.notified.get(&to(seq)) == Some(&0)) {
+                broken.insert(UNSEEN);
             }
         }
         for ((who, seq, _), times) in &state.notified {

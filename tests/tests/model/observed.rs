@@ -1,7 +1,9 @@
 //! Derives facts from a write: compares the rows before and after it, and the actions of people.
 
 use crate::calls::{Answer, Call, text};
-use crate::invariants::{CHAIN, COOLDOWN, FREEZE, Look, NOTIFIED, PAYOUT, PROOFS, looking};
+use crate::invariants::{
+    CHAIN, CONTACT, COOLDOWN, FREEZE, Look, NOTIFIED, PAYOUT, PROOFS, looking,
+};
 use crate::requests::{Process, Who, Work};
 use crate::rows::{Rows, key_in};
 use crate::state::{State, code_for};
@@ -13,6 +15,7 @@ use domain::decide::BankAnswer;
 use domain::event_kind::EventKind;
 use domain::history::ChainedEvent;
 use domain::ids::{PayoutId, RebindId};
+use domain::merchant::MerchantState;
 use domain::pii::Phone;
 use domain::rebind::{OtpPurpose, RebindState};
 use domain::time::Timestamp;
@@ -142,6 +145,9 @@ impl World {
                 .notified
                 .insert((who, event.seq, notification.to()), 0);
         }
+        if let Some(number) = event.event().announces() {
+            state.announced.entry((who, number)).or_insert(event.seq);
+        }
         let request = process.input.request.as_ref();
         // A proof is an action of a person: an OTP that was sent and typed, or a signature.
         let typed = request.and_then(|request| {
@@ -171,8 +177,7 @@ impl World {
             EventKind::Activated => self.activated(state, who, (before, after), event, at),
             EventKind::Frozen => {
                 self.meets("an account was frozen");
-                let hold = before.facts.moves.iter().rev().find(|one| !one.undone);
-                let hold = hold.filter(|one| at < one.effective_at);
+                let hold = before.facts.last().filter(|one| !one.is_effective(at));
                 let after = after.merchant.as_ref();
                 let active = after.and_then(|after| after.state.active.as_ref());
                 let active = active.map(|bound| bound.card.card_id.as_str());
@@ -180,7 +185,22 @@ impl World {
                     state.broken.insert(FREEZE);
                 }
             }
-            EventKind::PayoutCreated => {
+            EventKind::SecurityChanged => {
+                self.meets("a contact was changed");
+                let kept = after.merchant.as_ref().map(|after| &after.state);
+                let ends = |kept: &MerchantState| {
+                    kept.open.is_none() && kept.sessions.iter().all(Option::is_none)
+                };
+                if !kept.is_some_and(ends) {
+                    state.broken.insert(CONTACT);
+                }
+            }
+            EventKind::Unfrozen => self.meets("a freeze was ended"),
+            EventKind::ChangeNotified => self.meets("an announcement was handed over"),
+            EventKind::PayoutCreated | EventKind::PayoutAssigned => {
+                if event.kind() == EventKind::PayoutAssigned {
+                    self.meets("a waiting payout got its card");
+                }
                 let paid = self.payout_card(&state.rows.0, event);
                 if paid.as_deref() != before.facts.paid(at) {
                     state.broken.insert(PAYOUT);

@@ -47,6 +47,19 @@ pub enum Asks {
     Freeze(u64),
     /// A payout with this number.
     Pay(u8),
+    /// A decision of the acquirer's operator.
+    Operator(Operation),
+}
+
+/// A decision of the acquirer's operator.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A freeze without a code.
+    Freeze,
+    /// The end of a freeze, with the chosen card.
+    Unfreeze(Option<CardId>),
+    /// Another name in the record.
+    ChangeName,
 }
 
 impl Asks {

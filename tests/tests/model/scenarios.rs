@@ -27,6 +27,9 @@ pub enum Which {
     ForLater,
     Switching,
     TimePasses,
+    HandedOverLate,
+    Operators,
+    ContactChanged,
 }
 
 const NOTHING: Left = Left {
@@ -44,7 +47,7 @@ const HOUR_S: i64 = 3_600;
 const DAY_S: i64 = 24 * HOUR_S;
 
 impl Which {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::FirstSteps,
         Self::Codes,
         Self::Outages,
@@ -60,6 +63,9 @@ impl Which {
         Self::ForLater,
         Self::Switching,
         Self::TimePasses,
+        Self::HandedOverLate,
+        Self::Operators,
+        Self::ContactChanged,
     ];
 
     pub fn name(self) -> &'static str {
@@ -87,7 +93,7 @@ impl Which {
 
     #[allow(clippy::too_many_lines)] // a table
     fn scenario(self) -> (Stands, Scenario, &'static [&'static str], usize) {
-        use Extra::{AnyCode, Create, Freeze, Offered, Pay, Unbind};
+        use Extra::{AnyCode, Contact, Create, Freeze, Offered, Operator, Pay, Unbind};
         const ONE: &[&str] = &["plain_1"];
         const TWO: &[&str] = &["plain_1", "plain_2"];
         let base = Scenario {
@@ -393,6 +399,61 @@ impl Which {
                 ONE,
                 1,
             ),
+            Self::HandedOverLate => (
+                Stands::CardCode,
+                Scenario {
+                    name: "an activation handed over late, payouts, a freeze",
+                    extras: &[Offered, Pay, Freeze],
+                    jumps_s: &[13 * HOUR_S, 25 * HOUR_S],
+                    stream: true,
+                    clean_up: true,
+                    left: Left {
+                        requests: 3,
+                        crashes: 1,
+                        jumps: 2,
+                        again: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                1,
+            ),
+            Self::Operators => (
+                Stands::Hold,
+                Scenario {
+                    name: "an operator freezes and chooses a card",
+                    extras: &[Freeze, Operator, Pay],
+                    jumps_s: &[25 * HOUR_S],
+                    clean_up: true,
+                    left: Left {
+                        requests: 4,
+                        crashes: 1,
+                        jumps: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                1,
+            ),
+            Self::ContactChanged => (
+                Stands::IdentityCode,
+                Scenario {
+                    name: "a contact is changed in the middle of a rebind",
+                    extras: &[Offered, AnyCode, Contact],
+                    left: Left {
+                        requests: 3,
+                        repeats: 1,
+                        crashes: 1,
+                        torn: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                2,
+            ),
         }
     }
 }
@@ -416,4 +477,7 @@ pub const MISTAKES: &[(Bug, Which, &str)] = &[
         must::ATTEMPTS,
     ),
     (Bug::PayoutToActiveCard, Which::Freezing, must::PAYOUT),
+    (Bug::UnfreezesHalf, Which::Operators, must::POINTER),
+    (Bug::DoesNotWait, Which::Confirming, must::UNSEEN),
+    (Bug::RebindSurvives, Which::ContactChanged, must::CONTACT),
 ];

@@ -5,7 +5,7 @@ use crate::requests::{BankSays, Input, Process, Work};
 use crate::rows::{Row, Rows};
 use crate::state::{State, Table, code_for};
 use crate::use_cases::Next;
-use crate::world::World;
+use crate::world::{Extra, World};
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use domain::decide::BankAnswer;
 use domain::notification::{Notification, Recipient};
@@ -97,7 +97,7 @@ impl World {
             chance = Chance::None;
             self.compared(state, &process);
             match &process.point.next {
-                Next::Call(call) if is_private(call) => {}
+                Next::Call(call) if self.is_private(call) => {}
                 Next::Call(_) => {
                     state.processes[index] = process;
                     return true;
@@ -257,6 +257,23 @@ impl World {
         }
     }
 
+    /// Returns true if a call touches only rows that no other use case reads, so that it needs no separate step: the counters
+    /// of freeze attempts, the rows of devices, which do not exist in the model, and the acquirer's record where nobody writes
+    /// it.
+    fn is_private(&self, call: &Call) -> bool {
+        let is_private =
+            |key: &Item| text(key, "pk").starts_with("A#") || text(key, "pk").starts_with("S#");
+        match call {
+            Call::Update(update) => is_private(&update.key),
+            Call::Get(get) => {
+                text(&get.key, "sk") == "Z" && !self.scenario.extras.contains(&Extra::Contact)
+            }
+            Call::BatchGet(keys) => keys.iter().all(is_private),
+            Call::Query(query) => placeholder(query, ":first").starts_with("N#"),
+            _ => false,
+        }
+    }
+
     /// The stream receives each event that a transaction wrote with a due notification.
     fn streamed(&self, state: &mut State, items: &[TransactWriteItem]) {
         for put in items.iter().filter_map(TransactWriteItem::put) {
@@ -350,18 +367,4 @@ fn half(rows: &Rows, before: &Rows, pk: &str, torn: Torn) -> Rows {
     };
     half.restore_row(before, pk, &sk);
     half
-}
-
-/// Returns true if a call touches only rows that no other use case reads, so that it needs no separate step: the counters of
-/// freeze attempts, the rows of devices, which do not exist in the model, and the acquirer's record, which nobody writes.
-fn is_private(call: &Call) -> bool {
-    let is_private =
-        |key: &Item| text(key, "pk").starts_with("A#") || text(key, "pk").starts_with("S#");
-    match call {
-        Call::Update(update) => is_private(&update.key),
-        Call::Get(get) => text(&get.key, "sk") == "Z",
-        Call::BatchGet(keys) => keys.iter().all(is_private),
-        Call::Query(query) => placeholder(query, ":first").starts_with("N#"),
-        _ => false,
-    }
 }

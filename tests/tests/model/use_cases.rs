@@ -7,17 +7,25 @@
 
 use crate::calls::{Answer, Call, ModelKeys, Ports, Tape};
 use crate::invariants::looking;
-use crate::requests::{Asks, Input, Request, Work};
+use crate::requests::{Asks, Input, Operation, Request, Work};
 use crate::rows::Rows;
 use crate::world::World;
 use agreement::Agreement;
 use api::event::{HttpEvent, Request as HttpRequest};
 use api::routes::{Function, Route};
+use application::backoff::Limits;
 use application::crypto::Keys;
+use application::error::HandlerError;
+use application::ports::{LoadMerchant as _, Selector};
 use application::serve::{DeploymentStage, respond};
+use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
 use cards::Cards;
 use confirmation_notice::{BatchReply, ConfirmationNotice, StreamEvent};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent};
+use domain::contact::{ContactChange, ContactValue, PreviousPhoneRule};
+use domain::decide::Command;
+use domain::ids::MerchantId;
+use domain::pii::PersonName;
 use domain::policy::Policy;
 use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
@@ -156,6 +164,15 @@ impl World {
                 replayed: false,
             };
         }
+        if let Asks::Operator(operation) = &request.asks {
+            let store = Store::over(ports.clone(), &Policy::CURRENT);
+            let merchant = &self.merchants[usize::from(request.who)].id;
+            let done = operate(&store, merchant, operation, input.at).await;
+            return Next::Replied {
+                status: if done.is_ok() { 200 } else { 409 },
+                replayed: false,
+            };
+        }
         let mut seed = DefaultHasher::new();
         (index, input.sent).hash(&mut seed);
         let call = self.http(request, index, input.at).await;
@@ -231,7 +248,7 @@ impl World {
                 let body = json!({"account": profile.account, "freeze_code": code.expose()});
                 ("/v1/freezes".to_owned(), body)
             }
-            Asks::Pay(_) => unreachable!("the core invokes a function"),
+            Asks::Pay(_) | Asks::Operator(_) => unreachable!("not over HTTP"),
         };
         let call = HttpCall::new("POST", &path).at(at).json(&body);
         match request.slot {
@@ -263,6 +280,44 @@ impl World {
         let text = serde_json::from_str(&shown.body).unwrap();
         (shown.status_code == 200).then(|| known.profile.signature_of(&text).to_string())
     }
+}
+
+/// A decision of the operator.
+async fn operate(
+    store: &Store<Ports>,
+    merchant: &MerchantId,
+    operation: &Operation,
+    now: Timestamp,
+) -> Result<(), HandlerError> {
+    let reason = || "the merchant called".to_owned();
+    let command = match operation {
+        Operation::Freeze => Command::FreezeByOperator { reason: reason() },
+        Operation::Unfreeze(card_id) => Command::Unfreeze {
+            reason: reason(),
+            card_id: card_id.clone(),
+        },
+        Operation::ChangeName => {
+            let change = ContactChange {
+                value: ContactValue::Name {
+                    legal_name: PersonName::new("改名后"),
+                    settlement_name: None,
+                },
+                by: "operator-17".to_owned(),
+                reason: reason(),
+                previous_phone: PreviousPhoneRule::Keep,
+            };
+            return store.change_contact(merchant, change, now).await;
+        }
+    };
+    let read = store.load(merchant, Selector::Latest).await?;
+    let last = read.and_then(|read| read.state.last_activation);
+    let number = last.map(|last| last.number).filter(|number| *number > 0);
+    let selector = number.map_or(Selector::Latest, Selector::Announced);
+    let (policy, limits) = (&Policy::CURRENT, Limits::REQUEST);
+    let account = Transactor::system(store, policy, merchant.clone(), now, limits);
+    let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
+    account.transact(selector, plan, nothing_to_prepare).await?;
+    Ok(())
 }
 
 /// An OTP that differs from every OTP and deposit code of the model.

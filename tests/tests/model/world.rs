@@ -3,7 +3,7 @@
 use crate::bugs::Bug;
 use crate::calls::Call;
 use crate::invariants::{self as must, Look};
-use crate::requests::{Asks, BankSays, Due, Input, Process, Request, Who, Work};
+use crate::requests::{Asks, BankSays, Due, Input, Operation, Process, Request, Who, Work};
 use crate::rows::{Row, Rows};
 use crate::state::{Left, Sent, State, code_for};
 use crate::steps::Chance;
@@ -47,6 +47,10 @@ pub enum Extra {
     Freeze,
     /// A payout.
     Pay,
+    /// The operator's freeze, and the end of a freeze.
+    Operator,
+    /// A change of contact.
+    Contact,
     /// The unbinding of standby and replaced cards.
     Unbind,
 }
@@ -169,7 +173,7 @@ impl World {
                             let cards = standby.chain(replaced).map(|one| one.card.card_id.clone());
                             all.extend(cards.map(|card| request(Asks::Unbind(card))));
                         }
-                        Extra::Freeze | Extra::Pay => {}
+                        Extra::Freeze | Extra::Pay | Extra::Operator | Extra::Contact => {}
                     }
                 }
             }
@@ -181,6 +185,12 @@ impl World {
             if self.scenario.extras.contains(&Extra::Freeze) {
                 let codes = merchant.state.freeze_codes.iter();
                 all.extend(codes.map(|code| without(Asks::Freeze(code.seq))));
+            }
+            if self.scenario.extras.contains(&Extra::Operator) {
+                all.extend(decisions(merchant).map(|one| without(Asks::Operator(one))));
+            }
+            if self.scenario.extras.contains(&Extra::Contact) {
+                all.push(without(Asks::Operator(Operation::ChangeName)));
             }
             if self.scenario.extras.contains(&Extra::Pay) {
                 let number = u8::try_from(state.requests.len()).unwrap();
@@ -282,6 +292,19 @@ impl World {
         let request = (sent.request.clone(), sent.times);
         self.start(state, Work::Request(index), Some(request));
     }
+}
+
+/// The operator's decisions: a freeze, or any choice of a card that ends it.
+fn decisions(merchant: &Merchant) -> impl Iterator<Item = Operation> {
+    let state = &merchant.state;
+    let (is_frozen, active) = (state.frozen.is_some(), state.active.iter());
+    let replaced = state.replaced.iter().map(|one| &one.bound);
+    let cards = active
+        .chain(replaced)
+        .map(|one| Some(one.card.card_id.clone()));
+    let choices = cards.chain([None]).map(Operation::Unfreeze);
+    let freeze = (!is_frozen).then_some(Operation::Freeze);
+    choices.filter(move |_| is_frozen).chain(freeze)
 }
 
 /// The request that submits an OTP.
@@ -432,7 +455,9 @@ impl Model for World {
             must::REPLAY,
             must::FREEZE,
             must::ATTEMPTS,
-            must::PAYOUT
+            must::PAYOUT,
+            must::UNSEEN,
+            must::CONTACT
         ]
     }
 }

@@ -29,6 +29,15 @@ pub(super) struct Example {
     pub(super) value: Value,
 }
 
+fn settings(cycle: Cycle, payout_time: &str, retained_fen: u64, daily_limit_fen: u64) -> Settings {
+    Settings {
+        cycle,
+        payout_time: payout_time.to_owned(),
+        retained_fen,
+        daily_limit_fen,
+    }
+}
+
 fn reply(name: &'static str, summary: &'static str, body: impl Serialize) -> Example {
     let value = serde_json::to_value(body).expect("a reply has a JSON form");
     Example {
@@ -196,7 +205,8 @@ pub(super) fn replies() -> Vec<Example> {
         reply("RebindList", "The only rebind.", Page { items: vec![cancelled()], next_cursor: None }),
         reply("Agreement", "Shortened.", Agreement { version: "2026-11-22".to_owned(), lang: Lang::ZhCn, title: "结算卡变更服务协议".to_owned(), body_markdown: "**版本 2026-11-22**\n\n您申请将 **中国工商银行（尾号 1009）** 绑定为您的结算卡。\n".to_owned(), sha256: "04c91e183d47118757dd0edc341938e9c9fbf9210333beecddc62c214f9e29cc".to_owned(), min_read_s: 10, consents: vec![Consent { id: ConsentId::SettlementChange, text: "我已阅读并同意《结算卡变更服务协议》，申请将中国工商银行（尾号 1009）绑定为我的结算卡。".to_owned() }, Consent { id: ConsentId::SensitiveCard, text: "我单独同意：为核验新卡和支付结算款，处理我的银行卡号和银行预留手机号（敏感个人信息），并提供给发卡银行及其核验服务机构。".to_owned() }, Consent { id: ConsentId::SensitiveIdentity, text: "我单独同意：为核实我的身份和核验新卡，处理我的证件号码和有效期（敏感个人信息），并将证件号码提供给发卡银行及其核验服务机构。".to_owned() }], reading_token: "v1.MjAyNi0xMS0yMg.b3BhcXVlLWV4YW1wbGU".to_owned() }),
         reply("PayoutList", "One payout that is being paid, one that is held without a card.", Page { items: vec![Payout { payout_id: payout_id("pay_sandbox_2"), amount_fen: 3550, created_at: at("2026-11-22T09:00:00+08:00"), card: None, held: true, status: PayoutState::Unsent, expected_at: at("2026-11-23T06:00:00+08:00"), estimated: false }, Payout { payout_id: payout_id("pay_sandbox_1"), amount_fen: 128000, created_at: at("2026-11-22T08:00:00+08:00"), card: Some(old_card(CardStatus::Retiring)), held: false, status: PayoutState::Sending, expected_at: at("2026-11-23T06:00:00+08:00"), estimated: false }], next_cursor: None }),
-        reply("Settlement", "Paid out on the next weekday.", Settlement { cycle: Cycle::T1, payout_time: "06:00".to_owned(), retained_fen: 0, daily_limit_fen: 2_000_000, fee_rate_bp: 60 }),
+        reply("Settlement", "Paid out on the next weekday.", Settlement { in_force: settings(Cycle::T1, "06:00", 0, 2_000_000), fee_rate_bp: 60, pending: None }),
+        reply("SettlementPending", "New settings take effect a day later.", Settlement { in_force: settings(Cycle::T1, "06:00", 0, 2_000_000), fee_rate_bp: 60, pending: Some(PendingSettlement { settings: settings(Cycle::D1, "21:30", 10_000, 3_000_000), effective_at: at("2026-11-23T10:00:00+08:00") }) }),
         reply("EventList", "The history of `mer_plain_1` after one rebind was started and cancelled. The hashes are valid.", Page { items: vec![Event { event_id: "evt_2".to_owned(), sequence: 2, at: at("2026-11-22T10:01:00+08:00"), kind: EventKind::Cancelled, policy_version: 1, data: data(json!({"rebind_id": "rbd_000001h3kq7vbn2fdw9s4m"})), personal_sha256: None, prev_hash: "2ce213c34c35446494a2eea2dc28db08b390bde9ea1641f04c7e6642bb7aa888".to_owned(), hash: "8ffbd9cf0d262e34633c041cb3fbb2f83f7ed84bc3e7a2b5996b184d28406960".to_owned() }, Event { event_id: "evt_1".to_owned(), sequence: 1, at: at("2026-11-22T10:00:00+08:00"), kind: EventKind::RebindRequested, policy_version: 1, data: data(json!({"rebind_id": "rbd_000001h3kq7vbn2fdw9s4m", "purpose": "activate", "reason": "replace", "card_id": "card_0000017fqk2mhd9wzr4tbn", "bank_code": "ICBC", "last4": "1009", "holder": "测*"})), personal_sha256: Some("b32f1016a187fdd49166c223ae0b2e330f737d343d131778dd13f0b4d6c0f780".to_owned()), prev_hash: "0000000000000000000000000000000000000000000000000000000000000000".to_owned(), hash: "2ce213c34c35446494a2eea2dc28db08b390bde9ea1641f04c7e6642bb7aa888".to_owned() }], next_cursor: None }),
         reply("Freeze", "Always the same.", Freeze { status: FreezeStatus::Received }),
     ]
@@ -260,8 +270,8 @@ pub(super) fn requests() -> Vec<Example> {
         request::<requests::Empty>("Empty", "No members.", json!({})),
         request::<requests::PutSettlement>(
             "PutSettlementWithFee",
-            "With the fee as it is.",
-            json!({"cycle": "T1", "payout_time": "06:00", "retained_fen": 0, "daily_limit_fen": 2000000, "fee_rate_bp": 60}),
+            "The reply of `GET`, sent back.",
+            json!({"cycle": "T1", "payout_time": "06:00", "retained_fen": 0, "daily_limit_fen": 2000000, "fee_rate_bp": 60, "pending": null}),
         ),
         request::<requests::ActivateCard>("ActivateCard", "Have a code sent.", json!({})),
         request::<requests::ActivateCard>(

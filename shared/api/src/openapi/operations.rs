@@ -419,11 +419,11 @@ pub(super) fn operation(route: Route) -> Operation {
         Route::PutSettlement => Operation {
             tag: "settlement",
             request: body("PutSettlement", &["PutSettlement", "PutSettlementWithFee"]),
-            success: success(200, "The settings as they are now.", body("Settlement", &["Settlement"]), vec![]),
+            success: success(200, "The settings in force, and the ones that take effect later.", body("Settlement", &["SettlementPending"]), vec![]),
             problems: vec![
                 own("Malformed, or a setting has an invalid value. `errors` names all invalid fields at once.", &["REQUEST_MALFORMED", "REQUEST_MALFORMED_SETTLEMENT"]),
                 LOGIN_TOO_OLD,
-                own("The request does not fit the current state.", &["QUIET_PERIOD", "VERSION_CONFLICT"]),
+                own("The request does not fit the current state.", &["QUIET_PERIOD", "HOLD_RUNNING", "VERSION_CONFLICT"]),
                 own("A value is not acceptable. `errors` names all invalid fields at once.", &["T0_NOT_ALLOWED", "LIMIT_ABOVE_TIER", "IDEMPOTENCY_MISMATCH"]),
                 DAILY_REQUEST_LIMIT,
             ],

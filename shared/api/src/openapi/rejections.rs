@@ -79,6 +79,7 @@ pub(super) fn examples() -> Vec<Example> {
         example("REBIND_COOLDOWN", "",
             until(Rejection::new(Code::RebindCooldown).retry_after(2_591_400).next(&[Wait]), "2026-12-22T10:10:00+08:00")),
         example("QUIET_PERIOD", "", Rejection::new(Code::QuietPeriod).retry_after(75_600).next(&[Wait])),
+        example("HOLD_RUNNING", "", Rejection::new(Code::HoldRunning).retry_after(43_200).next(&[Wait])),
         example("CARD_SAME_AS_CURRENT", "", fields([("card_number", Code::CardSameAsCurrent)])),
         example("CARD_SAME_AS_CURRENT_STANDBY", "Card is a standby card already.",
             fields([("card_number", Code::CardSameAsCurrent)]).next(&[ActivateStandby, UnbindCard])),

@@ -8,6 +8,7 @@ use domain::history;
 use domain::ids::PayoutId;
 use domain::merchant::Merchant as DomainMerchant;
 use domain::payout::{Payout as DomainPayout, PayoutState};
+use domain::policy::Policy;
 use domain::settlement::{self, Cycle};
 use domain::time::Timestamp;
 #[cfg(feature = "schema")]
@@ -43,7 +44,12 @@ pub struct Payout {
 impl Payout {
     /// A payout of this merchant. One that waits for a hold to end is expected after it.
     #[must_use]
-    pub fn new(merchant: &DomainMerchant, payout: &DomainPayout, now: Timestamp) -> Self {
+    pub fn new(
+        merchant: &DomainMerchant,
+        payout: &DomainPayout,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Self {
         let DomainPayout {
             payout_id,
             amount_fen,
@@ -58,7 +64,7 @@ impl Payout {
             (None, Some(last)) => last.times.effective_at.max(*created_at),
             _ => *created_at,
         };
-        let expected = settlement::expected_at(&merchant.state.settlement, routed_at, now);
+        let expected = settlement::expected_at(merchant.settlement(policy, now), routed_at, now);
         Self {
             payout_id: Text(payout_id.clone()),
             amount_fen: *amount_fen,
@@ -76,6 +82,31 @@ impl Payout {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Settlement {
+    /// The settings in force.
+    #[serde(flatten)]
+    pub in_force: Settings,
+    /// The fee in basis points (1/10000). It can be read only.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::FeeRateBp"))]
+    pub fee_rate_bp: u32,
+    /// Accepted settings that take effect later; null if there are none.
+    pub pending: Option<PendingSettlement>,
+}
+
+/// Accepted settings that take effect later.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct PendingSettlement {
+    /// The settings.
+    #[serde(flatten)]
+    pub settings: Settings,
+    /// When they take effect.
+    pub effective_at: Time,
+}
+
+/// The settings that a merchant chooses.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct Settings {
     /// The day of payouts.
     pub cycle: Cycle,
     /// Time of the day in Shanghai.
@@ -87,27 +118,37 @@ pub struct Settlement {
     /// The maximum paid out per day.
     #[cfg_attr(feature = "schema", schemars(with = "schema::Fen"))]
     pub daily_limit_fen: u64,
-    /// The fee in basis points (1/10000). It can be read only.
-    #[cfg_attr(feature = "schema", schemars(with = "schema::FeeRateBp"))]
-    pub fee_rate_bp: u32,
 }
 
 impl Settlement {
-    /// The settings of this merchant.
+    /// The settings of this merchant at `now`.
     #[must_use]
-    pub fn new(merchant: &DomainMerchant) -> Self {
+    pub fn new(merchant: &DomainMerchant, policy: &Policy, now: Timestamp) -> Self {
+        let pending = merchant.pending_settlement(now);
+        Self {
+            in_force: merchant.settlement(policy, now).into(),
+            fee_rate_bp: merchant.profile.fee_rate_bp,
+            pending: pending.map(|pending| PendingSettlement {
+                settings: (&pending.settings).into(),
+                effective_at: Time(pending.effective_at),
+            }),
+        }
+    }
+}
+
+impl From<&settlement::Settlement> for Settings {
+    fn from(settings: &settlement::Settlement) -> Self {
         let settlement::Settlement {
             cycle,
             payout_time,
             retained_fen,
             daily_limit_fen,
-        } = &merchant.state.settlement;
+        } = settings;
         Self {
             cycle: *cycle,
             payout_time: payout_time.to_string(),
             retained_fen: *retained_fen,
             daily_limit_fen: *daily_limit_fen,
-            fee_rate_bp: merchant.profile.fee_rate_bp,
         }
     }
 }

@@ -115,6 +115,7 @@ impl Context<'_> {
             .effective_at
             .plus_s(self.policy.freeze_after_effective_s);
         self.limit_standby_codes(&mut state);
+        self.end_pending_settlement(&mut state);
         let good_until = (!waits).then_some(good_until);
         self.issue_freeze_code(&mut state, Some(&rebind), good_until, true);
         state.last_activation = Some(LastActivation {

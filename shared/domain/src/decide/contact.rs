@@ -54,6 +54,7 @@ impl Context<'_> {
         state.record_version = profile.version;
         state.security_changed_at = state.security_changed_at.max(Some(self.now));
         state.sessions = Default::default();
+        self.end_pending_settlement(&mut state);
         // The change takes effect at once.
         let good_until = self.now.plus_s(self.policy.freeze_after_effective_s);
         self.issue_freeze_code(&mut state, None, Some(good_until), false);

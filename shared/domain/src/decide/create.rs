@@ -7,7 +7,7 @@ use crate::error_code::ErrorCode;
 use crate::format::bins;
 use crate::history::event::{Event, RebindRequested};
 use crate::ids::{CardId, RebindId};
-use crate::merchant::{BoundCard, EntityType, Merchant};
+use crate::merchant::{BoundCard, EntityType, Merchant, Slot};
 use crate::next_action::NextAction;
 use crate::pii::{CardNumber, PersonName, Phone};
 use crate::policy::{DAY_S, Policy};
@@ -187,6 +187,28 @@ fn answerable(refusal: Rejection) -> Rejection {
     let offered = actions.iter().filter(|(code, _)| has(*code));
     let offered: Vec<NextAction> = offered.map(|(_, action)| *action).collect();
     refusal.next(&offered)
+}
+
+/// The first reason, in the contract's order, why this session cannot create a rebind now; `None` if it can.
+#[must_use]
+pub fn blocked_by(
+    merchant: &Merchant,
+    by: Option<Slot>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<ErrorCode> {
+    let ctx = Context {
+        merchant,
+        by,
+        policy,
+        now,
+    };
+    let checks = ctx
+        .not_frozen()
+        .and_then(|()| ctx.fresh_login())
+        .and_then(|()| check_rebind_allowed(merchant, policy, now))
+        .and_then(|()| check_daily_limit(merchant, policy, now));
+    checks.err().map(|refusal| refusal.code)
 }
 
 /// Checks what blocks every new rebind, in this order: company, expired document, quiet period, open rebind, cooldown.

@@ -108,6 +108,7 @@ impl Context<'_> {
             self.retire(Some(standby.bound), &mut state);
         }
         self.limit_standby_codes(&mut state);
+        self.end_pending_settlement(&mut state);
         state.sessions = Default::default();
         state.open = None;
         // A write can remove one holder only, preferably the undone card. The clean-up removes the other.

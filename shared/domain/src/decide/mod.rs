@@ -47,7 +47,7 @@ use super::transition::{FingerprintRule, NewPushTarget, Transition};
 pub use agreement::SignedAgreement;
 pub use bank_answer::{BankAnswer, BankReply};
 pub use challenge::{attempts_left, attempts_max, deposit_of, otp_of, pending_otp};
-pub use create::{CardFacts, Create};
+pub use create::{CardFacts, Create, blocked_by};
 pub use identity::Document;
 pub use next_actions::next_actions;
 pub use notified::NotifiedBy;
@@ -171,6 +171,8 @@ pub enum Command {
     Complete,
     /// Clean-up: announce the end of the cooldown.
     EndCooldown,
+    /// Clean-up: put pending settlement settings in force, or drop them if the merchant may no longer have them.
+    ApplySettlement,
 }
 
 /// Decides one command.
@@ -244,6 +246,7 @@ pub fn decide(
         Command::Expire => ctx.expire(),
         Command::Complete => ctx.complete(),
         Command::EndCooldown => ctx.end_cooldown(),
+        Command::ApplySettlement => ctx.apply_settlement(),
     }
 }
 
@@ -434,28 +437,6 @@ impl Context<'_> {
             ..Transition::none()
         }
     }
-}
-
-/// The first reason, in the contract's order, why this session cannot create a rebind now; `None` if it can.
-#[must_use]
-pub fn blocked_by(
-    merchant: &Merchant,
-    by: Option<Slot>,
-    policy: &Policy,
-    now: Timestamp,
-) -> Option<ErrorCode> {
-    let ctx = Context {
-        merchant,
-        by,
-        policy,
-        now,
-    };
-    let checks = ctx
-        .not_frozen()
-        .and_then(|()| ctx.fresh_login())
-        .and_then(|()| create::check_rebind_allowed(merchant, policy, now))
-        .and_then(|()| create::check_daily_limit(merchant, policy, now));
-    checks.err().map(|refusal| refusal.code)
 }
 
 /// The facts of an event about a rebind that needs no other.

@@ -1,13 +1,15 @@
 //! Settlement settings and push devices.
 
-use super::{Context, create};
+use super::{Context, create, nothing_due, seconds_until};
 use crate::error_code::ErrorCode;
 use crate::history::event::{self, Event};
-use crate::merchant::{Merchant, MerchantState, PushTarget};
+use crate::merchant::{FreezeCode, MerchantState, PendingSettlement, PushTarget, Settlement};
+use crate::next_action::NextAction;
 use crate::notification::{Notification, Recipient};
 use crate::policy::DAY_S;
 use crate::rejection::Rejection;
-use crate::settlement::{self, SettlementChange};
+use crate::settlement::SettlementChange;
+use crate::time::Timestamp;
 use crate::transition::{NewEvent, NewPushTarget, PushChange, Transition};
 
 impl Context<'_> {
@@ -17,31 +19,112 @@ impl Context<'_> {
     ) -> Result<Transition, Rejection> {
         self.not_frozen()?;
         self.fresh_login()?;
-        let Merchant { state, profile, .. } = self.merchant;
-        let next = settlement::check(
-            change,
-            profile.daily_limit_max_fen,
-            profile.fee_rate_bp,
-            profile.opened_at,
-            self.now,
-            self.policy,
-        )?;
+        let fee_rate_bp = self.merchant.profile.fee_rate_bp;
+        let in_force = self.merchant.settlement(self.policy, self.now);
+        let pending = self.merchant.pending_settlement(self.now);
+        if let Some(pending) = pending
+            && change.is(in_force, fee_rate_bp)
+        {
+            return Ok(self.drop_settlement(&pending.settings, true));
+        }
+        let next = self
+            .merchant
+            .check_settlement(change, self.policy, self.now)?;
         create::check_quiet_period(self.merchant, self.policy, self.now)?;
-        if next == state.settlement {
+        self.check_no_hold()?;
+        if next == *pending.map_or(in_force, |pending| &pending.settings) {
             return Ok(Transition::none());
         }
-        let event = Event::SettlementChanged(event::SettlementChanged {
-            before: state.settlement.clone(),
-            after: next.clone(),
-        });
+        let effective_at = self.now.plus_s(self.policy.settlement_wait_s);
         let mut after = self.counted_change()?;
-        after.settlement = next;
+        let event = Event::SettlementChanged(event::SettlementChanged {
+            before: in_force.clone(),
+            after: next.clone(),
+            effective_at,
+            freeze_code_seq: self.announce_settlement(&mut after, effective_at),
+        });
+        after.settlement = in_force.clone();
+        after.pending_settlement = Some(PendingSettlement {
+            settings: next,
+            effective_at,
+        });
         let event = self.notice(&mut after, event);
         Ok(Transition {
             state: Some(after),
             event: Some(event),
             ..Transition::none()
         })
+    }
+
+    /// Refuses a change during a hold. It could pile up payouts for the new card.
+    fn check_no_hold(&self) -> Result<(), Rejection> {
+        let Some(last) = self.merchant.state.hold(self.now) else {
+            return Ok(());
+        };
+        let until = last.times.effective_if_notified(self.policy, self.now);
+        Err(Rejection::new(ErrorCode::HoldRunning)
+            .retry_after(seconds_until(until, self.now))
+            .next(&[NextAction::Wait]))
+    }
+
+    /// Issues the freeze code of settings that take effect at this time. The code of settings that are still ahead is
+    /// announced again, so that codes do not pile up. Returns the sequence number of the event that announced it first.
+    fn announce_settlement(&self, state: &mut MerchantState, effective_at: Timestamp) -> u64 {
+        let valid_s = self.policy.freeze_after_effective_s;
+        let good_until = Some(effective_at.plus_s(valid_s));
+        let is_ahead = |code: &&mut FreezeCode| {
+            code.rebind.is_none() && code.good_until > Some(self.now.plus_s(valid_s))
+        };
+        if let Some(code) = state.freeze_codes.iter_mut().find(is_ahead) {
+            code.good_until = code.good_until.max(good_until);
+            return code.seq;
+        }
+        self.issue_freeze_code(state, None, good_until, false);
+        self.merchant.state.last_seq + 1
+    }
+
+    /// Clean-up: puts due settings in force. The limits decide again, because the record may have changed.
+    pub(super) fn apply_settlement(&self) -> Result<Transition, Rejection> {
+        let Some(due) = &self.merchant.state.pending_settlement else {
+            return Err(nothing_due());
+        };
+        if self.now < due.effective_at {
+            return Err(nothing_due());
+        }
+        if *self.merchant.settlement(self.policy, self.now) != due.settings {
+            return Ok(self.drop_settlement(&due.settings, false));
+        }
+        let mut after = self.changed_state();
+        self.end_pending_settlement(&mut after);
+        let event = Event::SettlementApplied(event::SettlementApplied {
+            settings: due.settings.clone(),
+        });
+        Ok(Transition {
+            state: Some(after),
+            event: Some(self.event(event, None)),
+            ..Transition::none()
+        })
+    }
+
+    fn drop_settlement(&self, settings: &Settlement, withdrawn: bool) -> Transition {
+        let mut after = self.changed_state();
+        self.end_pending_settlement(&mut after);
+        let event = Event::SettlementDropped(event::SettlementDropped {
+            settings: settings.clone(),
+            withdrawn,
+        });
+        let event = self.notice(&mut after, event);
+        Transition {
+            state: Some(after),
+            event: Some(event),
+            ..Transition::none()
+        }
+    }
+
+    /// Drops settings that have not taken effect. Those that have are in force.
+    pub(super) fn end_pending_settlement(&self, state: &mut MerchantState) {
+        state.settlement = self.merchant.settlement(self.policy, self.now).clone();
+        state.pending_settlement = None;
     }
 
     /// The merchant state after one more setting change, unless the daily limit is reached.

@@ -149,38 +149,14 @@ events! {
     PayoutSent(OfPayout),
     PayoutReturned(OfPayout),
     SettlementChanged(SettlementChanged),
+    SettlementApplied(SettlementApplied),
+    SettlementDropped(SettlementDropped),
     SecurityChanged(SecurityChanged),
     DocumentRenewed(DocumentRenewed),
     PushTargetChanged(PushTargetChanged),
     PushTargetRemoved(PushTargetRemoved),
     PushTargetRefreshed(PushTargetChanged),
     DeviceAdded(NoFacts),
-}
-
-impl Event {
-    /// The number of the rebind whose change this event announces to the owner, with a freeze code and reminders.
-    #[must_use]
-    pub fn announces(&self) -> Option<u32> {
-        if let Self::Activated(event) = self {
-            return Some(event.rebind_id.number());
-        }
-        let Self::StandbyReady(event) = self else {
-            return None;
-        };
-        Some(event.rebind_id.number())
-    }
-
-    /// The same announcement with another time of the effect.
-    #[must_use]
-    pub fn taking_effect_at(mut self, at: Timestamp) -> Self {
-        if let Self::Activated(event) = &mut self {
-            event.effective_at = at;
-        }
-        if let Self::StandbyReady(event) = &mut self {
-            event.usable_at = at;
-        }
-        self
-    }
 }
 
 /// Declares the facts of an event: the struct and both directions of its JSON. Each field is the member with the same
@@ -408,10 +384,28 @@ facts! {
 
     /// See [`EventKind::SettlementChanged`].
     SettlementChanged {
-        /// The settings before.
+        /// The settings in force.
         before: Settlement,
         /// The settings after the change.
         after: Settlement,
+        /// When the change takes effect.
+        effective_at: Timestamp,
+        /// The sequence number of the event that announced the freeze code first.
+        freeze_code_seq: u64,
+    }
+
+    /// See [`EventKind::SettlementApplied`].
+    SettlementApplied {
+        /// The settings in force from now on.
+        settings: Settlement,
+    }
+
+    /// See [`EventKind::SettlementDropped`].
+    SettlementDropped {
+        /// The pending settings.
+        settings: Settlement,
+        /// True if the merchant withdrew them, false if the merchant may no longer have them.
+        withdrawn: bool,
     }
 
     /// See [`EventKind::SecurityChanged`].

@@ -1,6 +1,7 @@
 //! The history of a merchant: the events ([`event`]) and the hash chain that links them ([`chain`]). Hashes are
 //! computed over canonical JSON ([`canonical_json`]).
 
+mod announcement;
 pub mod canonical_json;
 pub mod chain;
 pub mod event;

@@ -13,7 +13,7 @@ use domain::merchant::{
     ReplacedCard, StandbyCard,
 };
 use domain::rebind::Activation;
-use domain::settlement::{Cycle, Settlement};
+use domain::settlement::{Cycle, PendingSettlement, Settlement};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
@@ -70,6 +70,8 @@ stored! {
         bank_calls: Vec<BankCallV1>,
         #[serde(rename = "set")]
         settlement: SettlementV1,
+        #[serde(rename = "setp", skip_serializing_if = "Option::is_none")]
+        pending_settlement: Option<PendingSettlementV1>,
         #[serde(rename = "rec")]
         record_version: u32,
     }
@@ -245,6 +247,15 @@ impl Stored<PushTarget> for PushTargetV1 {
             device: DeviceTag(device),
             registered_at: registered_at.back()?,
         })
+    }
+}
+
+stored! {
+    struct PendingSettlementV1 of PendingSettlement {
+        #[serde(rename = "set")]
+        settings: SettlementV1,
+        #[serde(rename = "at")]
+        effective_at: i64,
     }
 }
 

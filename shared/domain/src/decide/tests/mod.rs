@@ -27,6 +27,7 @@ mod proofs;
 mod properties;
 mod rebind;
 mod settings;
+mod settings_pending;
 mod standby;
 mod states;
 mod table;

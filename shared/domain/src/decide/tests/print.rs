@@ -1,7 +1,9 @@
 //! Prints states, refusals and changes as text.
 
 use crate::card::Card;
-use crate::merchant::{BoundCard, FreezeCode, Merchant, Replaced, ReplacedCard, StandbyCard};
+use crate::merchant::{
+    BoundCard, FreezeCode, Merchant, Replaced, ReplacedCard, Settlement, StandbyCard,
+};
 use crate::notification::Recipient;
 use crate::policy::{DAY_S, HOUR_S, MINUTE_S};
 use crate::rebind::{Attempts, CardCheck, Rebind, RebindState, SentOtp, TestTransfer};
@@ -214,14 +216,12 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
             "push target gone",
             option(state.push_removed_at, |at| moment(at, now)),
         ),
+        ("settlement", settings(&state.settlement)),
         (
-            "settlement",
-            option(Some(&state.settlement), |settlement| {
-                let retained = settlement.retained_fen;
-                format!(
-                    "{:?} {:?}, {retained} of {} fen kept back",
-                    settlement.cycle, settlement.payout_time, settlement.daily_limit_fen
-                )
+            "settlement pending",
+            option(state.pending_settlement.as_ref(), |pending| {
+                let effective = moment(pending.effective_at, now);
+                format!("{} from {effective}", settings(&pending.settings))
             }),
         ),
         (
@@ -464,4 +464,12 @@ fn span(span_s: i64) -> String {
     } else {
         parts.join(" ")
     }
+}
+
+fn settings(settlement: &Settlement) -> String {
+    let retained = settlement.retained_fen;
+    format!(
+        "{:?} {:?}, {retained} of {} fen kept back",
+        settlement.cycle, settlement.payout_time, settlement.daily_limit_fen
+    )
 }

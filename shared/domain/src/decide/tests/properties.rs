@@ -253,6 +253,7 @@ impl Run<'_> {
                 }
                 let latest = self.store.merchant.state.rebinds;
                 self.command(latest, None, &Command::EndCooldown);
+                self.command(latest, None, &Command::ApplySettlement);
                 let replaced = &self.store.merchant.state.replaced;
                 let gone: Vec<_> = replaced
                     .iter()
@@ -624,6 +625,7 @@ fn invariants_hold_for_any_commands() {
         EventKind::PayoutSent,
         EventKind::PayoutReturned,
         EventKind::SettlementChanged,
+        EventKind::SettlementApplied,
         EventKind::PushTargetChanged,
         EventKind::PushTargetRemoved,
     ] {

@@ -375,6 +375,17 @@ pub(super) fn accounts() -> Vec<(&'static str, World)> {
                 .pay("returned")
                 .system_with("returned", Command::PayoutReturned),
         ),
+        (
+            "settings pending",
+            World::new().then(settlement("D1", 2_000_000)).later(60),
+        ),
+        (
+            "settings due",
+            World::new()
+                .then(settlement("D1", 2_000_000))
+                .later(DAY_S)
+                .login(),
+        ),
         ("in hold", in_hold().later(60)),
         ("effective", effective().later(60)),
         (

@@ -306,6 +306,7 @@ fn account_rows(world: &World) -> Vec<Row> {
     }
     rows.extend([
         row("settlement", "good", settlement("T0", 3_000_000)),
+        row("clean-up", "apply settings", Command::ApplySettlement),
         row("settlement", "above the tier", settlement("T1", 5_000_001)),
         row("push target", "new", push("new", "token")),
         row("push target", "known", push("phone-1", "token")),
@@ -461,7 +462,7 @@ names! {
     SettleCardCheck ResendCardOtp OtpNotSent SettleDeposit StartTestTransfer SettleTestTransfer StartActivation Unbind
     ChangeSettlement PutPushTarget RemovePushTarget Freeze NotifyFreezeGuesses FreezeByOperator Unfreeze
     ChangeContact RenewDocument CreatePayout PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard ConfirmNotified Expire Complete EndCooldown AddDevice
-    FreezeFromDevice EndOtherSessions
+    ApplySettlement     FreezeFromDevice EndOtherSessions
 }
 
 #[test]

@@ -204,6 +204,8 @@ fn golden() -> Vec<Golden> {
                     Event::SettlementChanged(SettlementChanged {
                         before: settlement(Cycle::T1, "06:00"),
                         after: settlement(Cycle::D1, "23:59"),
+                        effective_at: at(1_795_399_200),
+                        freeze_code_seq: 7,
                     }),
                 ),
                 [on_file()],

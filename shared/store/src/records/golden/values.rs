@@ -31,7 +31,7 @@ use domain::rebind::{
     ActivatedCard, Activation, Attempts, CardCheck, End, IdentityProof, Mac, OtpPurpose, Purpose,
     Reason, Rebind, RebindState, Sealed, SentOtp, SessionTag, Signature, Standby, TestTransfer,
 };
-use domain::settlement::{Cycle, PayoutTime, Settlement};
+use domain::settlement::{Cycle, PayoutTime, PendingSettlement, Settlement};
 use domain::time::Timestamp;
 use domain::transition::NewPushTarget;
 use domain::window::Window;
@@ -283,6 +283,10 @@ fn full_state() -> MerchantState {
             retained_fen: 100,
             ..settings()
         },
+        pending_settlement: Some(PendingSettlement {
+            settings: settings(),
+            effective_at: t(DAY_S),
+        }),
         record_version: 2,
         sessions: [Some(session(1)), None, Some(session(3)), None, None],
     }
