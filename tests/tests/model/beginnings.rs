@@ -245,7 +245,6 @@ async fn read(world: &Arc<InProcess>, walked: Vec<Walked>, left: Left) -> (State
         codes: BTreeMap::new(),
         bank: BTreeMap::new(),
         notified: BTreeMap::new(),
-        announced: BTreeMap::new(),
         proofs: BTreeMap::new(),
         compared: BTreeMap::new(),
         effects: Vec::new(),

@@ -4,7 +4,7 @@ use crate::rows::Rows;
 use domain::event_kind::EventKind;
 use domain::history::{ChainedEvent, GENESIS};
 use domain::time::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One change of the active card.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Facts {
     /// The expected active card.
     pub pointer: Option<String>,
     pub moves: Vec<Moved>,
+    /// The first announcement of each rebind's change, by the rebind's number.
+    pub announced: BTreeMap<u32, u64>,
     /// The rebinds whose announcement was handed over.
     handed_over: BTreeSet<String>,
     /// Frozen, and true if payouts are held.
@@ -66,6 +68,9 @@ impl Facts {
     }
 
     fn note(&mut self, event: &ChainedEvent) {
+        if let Some(number) = event.event().announces() {
+            self.announced.entry(number).or_insert(event.seq);
+        }
         let time = |name| text(event, name).and_then(|at| Timestamp::parse_rfc3339(&at));
         match event.kind() {
             EventKind::Activated => {

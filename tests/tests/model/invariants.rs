@@ -111,7 +111,7 @@ impl World {
             let kept = look.merchant.as_ref().map(|read| &read.state);
             let last = kept.and_then(|kept| kept.last_activation.as_ref());
             let last = last.filter(|last| !last.times.waits);
-            let announced = last.and_then(|last| state.announced.get(&(who, last.number)));
+            let announced = last.and_then(|last| look.facts.announced.get(&last.number));
             let to = |seq: &u64| (who, *seq, Recipient::OnFile);
             if announced.is_some_and(|seq| state.notified.get(&to(seq)) == Some(&0)) {
                 broken.insert(UNSEEN);

@@ -145,9 +145,6 @@ impl World {
                 .notified
                 .insert((who, event.seq, notification.to()), 0);
         }
-        if let Some(number) = event.event().announces() {
-            state.announced.entry((who, number)).or_insert(event.seq);
-        }
         let request = process.input.request.as_ref();
         // A proof is an action of a person: an OTP that was sent and typed, or a signature.
         let typed = request.and_then(|request| {

@@ -63,8 +63,6 @@ pub struct State {
     pub bank: BTreeMap<String, BankSays>,
     /// The number of notifications per phone and event; 0 while one is still due.
     pub notified: BTreeMap<(Who, u64, Recipient), u8>,
-    /// The first announcement of each rebind's change, by the rebind's number.
-    pub announced: BTreeMap<(Who, u32), u64>,
     pub proofs: BTreeMap<(Who, u32), Proofs>,
     /// Compared wrong OTPs: the earlier count, and the requests since. A request that was sent twice counts once.
     pub compared: BTreeMap<(Who, u32, CodeFor), (u8, BTreeSet<usize>)>,
