@@ -110,8 +110,10 @@ impl<T: Table, K: KeyService> RebindRequest<T, K> {
     }
 
     async fn facts(&self, number: &CardNumber) -> Result<CardFacts, HandlerError> {
-        let fingerprint = self.keys.mac(HashPurpose::Card, &[number.expose()]).await?;
-        Ok(CardFacts::new(number, fingerprint))
+        let parts = [number.expose()];
+        let fingerprint = self.keys.mac(HashPurpose::Card, &parts).await?;
+        let previous = self.keys.previous_mac(HashPurpose::Card, &parts).await?;
+        Ok(CardFacts::new(number, fingerprint, previous))
     }
 
     async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {

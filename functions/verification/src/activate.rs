@@ -8,6 +8,7 @@ use api::reply::Reply;
 use api::requests::ActivateCard;
 use application::error::HandlerError;
 use application::ports::{KeyService, Selector, SendSms};
+use application::transact::Loaded;
 use domain::decide::Command;
 use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
@@ -26,7 +27,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         match body.fields.code {
             Some(code) => self.confirm(&ctx, selector, purpose, &code).await,
             None => {
-                let start = |otp| Command::StartActivation(id.clone(), otp);
+                let start = async |_: &Loaded, otp| Ok(Command::StartActivation(id.clone(), otp));
                 self.send_otp(&ctx, selector, purpose, start).await
             }
         }

@@ -10,10 +10,10 @@ use application::ports::{
     CardQuestion, DataKey, KeyService, PortError, Selector, SendSms, Transfer,
 };
 use application::transact::nothing_to_prepare;
-use application::transact::{Learned, Loaded, Plan, otp_limit};
+use application::transact::{Learned, Loaded, Plan, Prepared, otp_limit};
 use domain::card::Card;
 use domain::decide::{BankAnswer, BankReply, Command};
-use domain::merchant::Merchant;
+use domain::merchant::{Merchant, Profile};
 use domain::pii::{CardNumber, IdNumber};
 use domain::rebind::{BankReference, CardCheck, OtpPurpose, RebindState};
 use domain::secret::Secret;
@@ -58,7 +58,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
                 }
                 _ => None,
             };
-            Ok(None)
+            self.complete_claim(loaded, transition).await
         };
         let begun = ctx.transact(selector, start, prepare).await?;
         if begun.outcome != Outcome::Proceed {
@@ -138,28 +138,43 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         else {
             return Err(PortError::Conflict.into());
         };
-        let sealed_id = profile
-            .sealed_id_number
-            .as_ref()
-            .ok_or_else(|| missing("the ID number"))?;
-        let merchant_id = profile.merchant_id.as_str();
-        let identity = [("merchant_id", merchant_id)];
-        let id_opened = self
-            .keys
-            .open(DataKey::Identity, &identity, sealed_id)
-            .await?;
         let asked = CardQuestion {
             serial: rebind.serial(BankReference::Check(*number)),
             card_number: self.card_number(merchant).await?,
             holder_name: profile.holder_name().clone(),
-            id_number: IdNumber::parse(profile.document_type, id_opened.expose())
-                .map_err(|_| missing("the ID number"))?,
+            id_number: self.id_number(profile).await?,
             phone: rebind.reserved_phone.clone(),
         };
         Ok(Question {
             number: *number,
             asked,
         })
+    }
+
+    /// Completes a claim on the card number. Only a rotation of the hash key costs calls to the key service.
+    pub(crate) async fn complete_claim(
+        &self,
+        loaded: &Loaded,
+        transition: &mut Transition,
+    ) -> Prepared {
+        if self.keys.has_incomplete_claim(transition)? {
+            let card = self.card_number(&loaded.merchant).await?;
+            let document = self.id_number(&loaded.merchant.profile).await?;
+            self.keys
+                .complete_claim(transition, &card, &document)
+                .await?;
+        }
+        Ok(None)
+    }
+
+    /// The decrypted number of the record's ID document.
+    async fn id_number(&self, profile: &Profile) -> Result<IdNumber, HandlerError> {
+        let sealed = profile.sealed_id_number.as_ref();
+        let sealed = sealed.ok_or_else(|| missing("the ID number"))?;
+        let context = [("merchant_id", profile.merchant_id.as_str())];
+        let opened = self.keys.open(DataKey::Identity, &context, sealed).await?;
+        Ok(IdNumber::parse(profile.document_type, opened.expose())
+            .map_err(|_| missing("the ID number"))?)
     }
 
     /// The decrypted number of the rebind's card.

@@ -20,7 +20,7 @@ use domain::rebind::{BankReference, Mac, OtpPurpose};
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
-use domain::transition::Outcome;
+use domain::transition::{Outcome, Transition};
 use store::client::Table;
 
 impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
@@ -72,8 +72,11 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
                 bound_elsewhere: learned.bound_elsewhere,
             }))
         };
+        let claim = async |loaded: &Loaded, transition: &mut Transition| {
+            self.complete_claim(loaded, transition).await
+        };
         let start = (selector, attempt.loaded.clone());
-        let settled = ctx.transact(start, settle, nothing_to_prepare).await?;
+        let settled = ctx.transact(start, settle, claim).await?;
         Ok(settled.reply)
     }
 

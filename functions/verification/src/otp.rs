@@ -37,11 +37,14 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         let body = body::read::<Empty>(request)?;
         let ctx = self.context(request, now, &body.canonical).await?;
         let id = ctx.rebind_id(request).await?;
-        self.send_otp(&ctx, Selector::Step(&id), purpose, |otp| match purpose {
-            OtpPurpose::Card => Command::ResendCardOtp(otp),
-            OtpPurpose::Identity | OtpPurpose::Activate => Command::ResendIdentityOtp(otp),
-        })
-        .await
+        let command = async |_: &Loaded, otp| {
+            Ok(match purpose {
+                OtpPurpose::Card => Command::ResendCardOtp(otp),
+                OtpPurpose::Identity | OtpPurpose::Activate => Command::ResendIdentityOtp(otp),
+            })
+        };
+        self.send_otp(&ctx, Selector::Step(&id), purpose, command)
+            .await
     }
 
     /// Runs a use case with one write, which may send an OTP.
@@ -50,12 +53,13 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         ctx: &Context<'_, T>,
         selector: Selector<'_>,
         purpose: OtpPurpose,
-        command: impl Fn(Otp) -> Command,
+        command: impl AsyncFn(&Loaded, Otp) -> Result<Command, HandlerError>,
     ) -> Result<Reply, HandlerError> {
         // Every retry reuses the same digits: whichever write took effect, the record holds this OTP.
         let digits = self.keys.six_digits()?;
         let plan = async |loaded: &Loaded, _: &Learned| {
-            Ok(command(self.otp(loaded, purpose, &digits).await?).into())
+            let otp = self.otp(loaded, purpose, &digits).await?;
+            command(loaded, otp).await.map(Plan::from)
         };
         let sent = ctx.transact(selector, plan, nothing_to_prepare).await?;
         self.deliver(ctx, selector, sent, &digits).await

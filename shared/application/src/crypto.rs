@@ -9,6 +9,7 @@
 //! **Sealed data.** AES-256-GCM under a fresh data key, wrapped by the KMS key of its kind. Merchant and record are the
 //! associated data and the KMS encryption context, so that a ciphertext copied to another record cannot be opened.
 
+mod claims;
 mod codes;
 mod hashes;
 pub mod password;
@@ -80,6 +81,15 @@ impl<K: KeyService> Keys<K> {
     /// When the key cannot be derived.
     pub async fn document(&self, document: &IdNumber) -> Result<Mac, PortError> {
         self.mac(HashPurpose::IdNumber, &document_parts(document))
+            .await
+    }
+
+    /// The keyed hash of an identity document under the version of a stored hash, to compare the two.
+    ///
+    /// # Errors
+    /// As [`Keys::mac_as`].
+    pub async fn document_as(&self, stored: &Mac, document: &IdNumber) -> Result<Mac, PortError> {
+        self.mac_as(stored, HashPurpose::IdNumber, &document_parts(document))
             .await
     }
 

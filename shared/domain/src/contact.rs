@@ -28,6 +28,8 @@ pub struct RecordDocument {
     pub document_type: DocumentType,
     /// Keyed hash of type and number.
     pub number_mac: Mac,
+    /// The same under the previous key, during a rotation.
+    pub previous_mac: Option<Mac>,
     /// The encrypted number.
     pub sealed_number: Option<Sealed>,
     /// The expiry.
@@ -90,7 +92,7 @@ pub struct ContactChange {
 /// The same document with a later date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentRenewal {
-    /// Keyed hash of type and number, which stay.
+    /// Keyed hash of type and number, which stay, under the version of the record's hash.
     pub number_mac: Mac,
     /// The new expiry.
     pub expires_on: DocumentExpiry,

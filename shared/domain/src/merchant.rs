@@ -194,14 +194,15 @@ impl MerchantState {
             .find(|bound| bound.card.card_id == *card_id)
     }
 
-    fn all_bound(&self) -> impl Iterator<Item = &BoundCard> {
+    /// The verified cards: active, standby and replaced ones.
+    pub fn all_bound(&self) -> impl Iterator<Item = &BoundCard> {
         let standby = self.standby.iter().map(|standby| &standby.bound);
         let replaced = self.replaced.iter().map(|replaced| &replaced.bound);
         self.active.iter().chain(standby).chain(replaced)
     }
 
-    /// The verified card with this id, mutable to count a payout.
-    pub(super) fn bound_mut(&mut self, card_id: &CardId) -> Option<&mut BoundCard> {
+    /// The verified card with this id, mutable to count a payout or to move its hash.
+    pub fn bound_mut(&mut self, card_id: &CardId) -> Option<&mut BoundCard> {
         let standby = self.standby.iter_mut().map(|standby| &mut standby.bound);
         let replaced = self.replaced.iter_mut().map(|replaced| &mut replaced.bound);
         let mut all = self.active.iter_mut().chain(standby).chain(replaced);

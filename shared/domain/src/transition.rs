@@ -42,6 +42,8 @@ pub struct Transition {
     pub otp_delivery: Option<OtpDelivery>,
     /// The condition on the card number across all merchants.
     pub fingerprint: Option<FingerprintRule>,
+    /// During a rotation: number and person of a claim under the other version of their key. The write conditions both.
+    pub other_version: Option<OtherVersion>,
     /// The result for the caller.
     pub outcome: Outcome,
 }
@@ -155,6 +157,49 @@ pub enum FingerprintRule {
     },
 }
 
+impl FingerprintRule {
+    /// The number and the person of a claim; `None` for a removal.
+    #[must_use]
+    pub const fn claim(&self) -> Option<(&Mac, &Mac)> {
+        match self {
+            Self::Free {
+                fingerprint,
+                person,
+            }
+            | Self::AddHolder {
+                fingerprint,
+                person,
+            } => Some((fingerprint, person)),
+            Self::RemoveHolder { .. } => None,
+        }
+    }
+
+    /// The same claim for another hash of the person. A removal stays as it is.
+    #[must_use]
+    pub fn of_person(self, person: Mac) -> Self {
+        match self {
+            Self::Free { fingerprint, .. } => Self::Free {
+                fingerprint,
+                person,
+            },
+            Self::AddHolder { fingerprint, .. } => Self::AddHolder {
+                fingerprint,
+                person,
+            },
+            removal @ Self::RemoveHolder { .. } => removal,
+        }
+    }
+}
+
+/// A card number and a person under the other version of their key, during a rotation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherVersion {
+    /// Keyed hash of the card number.
+    pub fingerprint: Mac,
+    /// Keyed hash of the ID document.
+    pub person: Mac,
+}
+
 /// A history event before it is chained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
@@ -191,6 +236,7 @@ impl Transition {
             opens_session: None,
             otp_delivery: None,
             fingerprint: None,
+            other_version: None,
             outcome: Outcome::Done,
         }
     }
@@ -208,6 +254,7 @@ impl Transition {
             && self.forgotten_card.is_none()
             && self.otp_delivery.is_none()
             && self.fingerprint.is_none()
+            && self.other_version.is_none()
             && matches!(self.ends_sessions, EndedSessions::None)
             && self.opens_session.is_none()
     }

@@ -2,10 +2,11 @@
 
 use super::Store;
 use super::client::{SingleUpdate, Table, Transacted};
-use super::item::{Update, broken, delete_item, n, put_item, s, time, update_item, update_with};
+use super::item::{Update, broken, delete_item, n, put_item, time, update_item, update_with};
 use super::keys::{
     STATE, card_number_key, card_sk, event_sk, key, merchant_pk, phone_key, rebind_sk,
 };
+use super::records::card_holders::Person;
 use super::records::{
     card_holders, event, idempotency, item_of, merchant_state, otp_counter, payout, rebind, session,
 };
@@ -144,7 +145,9 @@ impl<T: Table> Store<T> {
             writes.push(Part::Phone, update_item(self.table.name(), phone, update)?);
         }
         if let Some(rule) = &transition.fingerprint {
-            writes.push(Part::Fingerprint, self.fingerprint(rule, commit)?);
+            for item in self.fingerprint_parts(rule, commit)? {
+                writes.push(Part::Fingerprint, item);
+            }
         }
         if let Some(row) = self.idempotency_row(&commit.idempotency, commit.now)? {
             writes.push(Part::Idempotency, row);
@@ -222,52 +225,66 @@ impl<T: Table> Store<T> {
         update_item(self.table.name(), key(merchant_pk(merchant), STATE), update)
     }
 
-    fn fingerprint(
+    /// The condition on a card number; during a rotation under both versions of its hash.
+    fn fingerprint_parts(
         &self,
         rule: &FingerprintRule,
         commit: &Commit<'_>,
-    ) -> Result<TransactWriteItem, PortError> {
+    ) -> Result<Vec<TransactWriteItem>, PortError> {
         let merchant = &commit.before.profile.merchant_id;
-        match rule {
+        let other = commit.transition.other_version.as_ref();
+        let person = |hash| Person {
+            hash,
+            other: other.map(|other| &other.person),
+        };
+        let mut parts = vec![match rule {
             FingerprintRule::Free {
                 fingerprint,
-                person,
-            } => ConditionCheck::builder()
-                .table_name(self.table.name())
-                .set_key(Some(card_number_key(fingerprint)))
-                .condition_expression(card_holders::FREE)
-                .expression_attribute_values(":person", s(&person.0))
-                .build()
-                .map(|check| TransactWriteItem::builder().condition_check(check).build())
-                .map_err(|error| broken(&error.to_string())),
+                person: hash,
+            } => self.free_number(fingerprint, person(hash))?,
             FingerprintRule::AddHolder {
                 fingerprint,
-                person,
+                person: hash,
             } => {
                 let rebind = commit.transition.rebind.as_ref();
                 let card_id = rebind.map(|rebind| &rebind.new_card.card_id);
                 let card_id = card_id.ok_or_else(|| broken("a new holder without a rebind"))?;
-                let (update, expression) = card_holders::add(merchant, card_id, person);
-                update_with(
-                    self.table.name(),
-                    card_number_key(fingerprint),
-                    update,
-                    expression,
-                )
+                let update = card_holders::add(merchant, card_id, person(hash));
+                self.update_holders(fingerprint, update)?
             }
             FingerprintRule::RemoveHolder {
                 fingerprint,
                 card_id,
-            } => {
-                let (update, expression) = card_holders::remove(merchant, card_id);
-                update_with(
-                    self.table.name(),
-                    card_number_key(fingerprint),
-                    update,
-                    expression,
-                )
-            }
+            } => self.update_holders(fingerprint, card_holders::remove(merchant, card_id))?,
+        }];
+        if let (Some(other), Some((_, hash))) = (other, rule.claim()) {
+            parts.push(self.free_number(&other.fingerprint, person(hash))?);
         }
+        Ok(parts)
+    }
+
+    fn free_number(
+        &self,
+        fingerprint: &Mac,
+        person: Person<'_>,
+    ) -> Result<TransactWriteItem, PortError> {
+        ConditionCheck::builder()
+            .table_name(self.table.name())
+            .set_key(Some(card_number_key(fingerprint)))
+            .condition_expression(person.may_verify())
+            .set_expression_attribute_values(Some(person.values()))
+            .build()
+            .map(|check| TransactWriteItem::builder().condition_check(check).build())
+            .map_err(|error| broken(&error.to_string()))
+    }
+
+    pub(super) fn update_holders(
+        &self,
+        fingerprint: &Mac,
+        (update, expression): (Update, String),
+    ) -> Result<TransactWriteItem, PortError> {
+        let key = card_number_key(fingerprint);
+        update_with(self.table.name(), key, update, expression)
     }
 }
 

@@ -79,6 +79,7 @@ mod push;
 mod read;
 mod record;
 pub mod records;
+mod rehash;
 pub mod seed;
 
 use client::{DynamoDb, Table};

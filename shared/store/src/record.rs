@@ -1,23 +1,19 @@
 //! Changes of the acquirer's record. Only the acquirer's operator makes them; no function that serves merchants can.
 
 use super::Store;
-use super::client::{Get, Table, Transacted};
-use super::commit::cancelled;
-use super::item::{Item, Update, broken, n, put_item, update_item};
-use super::keys::{PROFILE, account_key, key, logins_key, merchant_pk};
-use super::records::{account, logins, profile};
+use super::client::{Get, Table};
+use super::item::{Update, n, update_item};
+use super::keys::{PROFILE, account_key, key, merchant_pk};
+use super::records::{account, profile};
 use application::backoff::Limits;
-use application::crypto::{HashPurpose, Keys};
 use application::error::HandlerError;
-use application::ports::{KeyService, PortError, Selector};
+use application::ports::{PortError, Selector};
 use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
-use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use domain::contact::{ContactChange, DocumentRenewal, RecordChange};
 use domain::decide::Command;
-
 use domain::ids::MerchantId;
 use domain::merchant::Profile;
-use domain::pii::typed::{Field, fold};
 use domain::time::Timestamp;
 
 impl<T: Table> Store<T> {
@@ -48,62 +44,6 @@ impl<T: Table> Store<T> {
     ) -> Result<(), HandlerError> {
         let renewal = Command::RenewDocument(Box::new(renewal));
         self.write_record(merchant, renewal, now).await
-    }
-
-    /// Moves an account and its logins from the previous to the current look-up key, during a rotation. Returns false if
-    /// they have been moved before. `account`: its name in the acquirer's books.
-    ///
-    /// # Errors
-    /// `Permanent` when the merchant is unknown or has another account; `Conflict` when a login wrote meanwhile.
-    pub async fn rehash_account<K: KeyService>(
-        &self,
-        keys: &Keys<K>,
-        merchant: &MerchantId,
-        account: &str,
-    ) -> Result<bool, PortError> {
-        let folded = fold(Field::Account, account);
-        let name = [folded.expose().as_str()];
-        let profile = self.profile(merchant).await?;
-        let profile = profile.ok_or_else(|| broken("an unknown merchant"))?;
-        let current = keys.mac(HashPurpose::Account, &name).await?;
-        if profile.account == current {
-            return Ok(false);
-        }
-        let previous = keys.previous_mac(HashPurpose::Account, &name).await?;
-        if previous.as_ref() != Some(&profile.account) {
-            return Err(broken("the merchant has another account"));
-        }
-        let (record_table, table) = (self.table.record_name(), self.table.name());
-        let mut writes = Vec::new();
-        for (table, of) in [
-            (record_table, account_key as fn(&str) -> Item),
-            (table, logins_key),
-        ] {
-            let (old_key, new_key) = (of(&profile.account.0), of(&current.0));
-            let get = Get {
-                key: old_key.clone(),
-                only: None,
-                consistent: true,
-            };
-            if let Some(old) = self.table.get(get).await? {
-                writes.extend(moved(table, old, old_key, new_key)?);
-            }
-        }
-        let mut update = Update::default();
-        let next = Profile {
-            version: profile.version.saturating_add(1),
-            account: current,
-            ..profile.clone()
-        };
-        update.put_all(profile::attributes(&next)?);
-        update.value("read", n(profile.version));
-        update.when("#version = :read");
-        let key = key(merchant_pk(merchant), PROFILE);
-        writes.push(update_item(record_table, key, update)?);
-        match self.table.transact(writes).await? {
-            Transacted::Done => Ok(true),
-            Transacted::Cancelled(reasons) => Err(cancelled(&reasons)),
-        }
     }
 
     async fn write_record(
@@ -156,35 +96,4 @@ impl<T: Table> Store<T> {
         }
         Ok(parts)
     }
-}
-
-/// Moves an item that has not changed since it was read. Its optimistic lock is `version` or `rev`.
-fn moved(
-    table: &str,
-    old: Item,
-    old_key: Item,
-    new_key: Item,
-) -> Result<[TransactWriteItem; 2], PortError> {
-    let lock = if old.contains_key(logins::REVISION) {
-        logins::REVISION
-    } else {
-        "version"
-    };
-    let read = old.get(lock).cloned().ok_or_else(|| broken(lock))?;
-    let mut moved = old;
-    moved.extend(new_key);
-    let put = Put::builder()
-        .table_name(table)
-        .set_item(Some(moved))
-        .condition_expression("attribute_not_exists(pk)");
-    let delete = Delete::builder()
-        .table_name(table)
-        .set_key(Some(old_key))
-        .condition_expression("#lock = :read")
-        .expression_attribute_names("#lock", lock)
-        .expression_attribute_values(":read", read)
-        .build()
-        .map_err(|error| broken(&error.to_string()))?;
-    let delete = TransactWriteItem::builder().delete(delete).build();
-    Ok([put_item(put)?, delete])
 }

@@ -238,7 +238,7 @@ impl<T: Table> Store<T> {
             let number = CardNumber::parse(card.card_number.expose())
                 .map_err(|code| bad("card_number", code))?;
             let fingerprint = keys.mac(HashPurpose::Card, &[number.expose()]).await?;
-            let facts = CardFacts::new(&number, fingerprint);
+            let facts = CardFacts::new(&number, fingerprint, None);
             let card_id = CardId::new(0, &application::crypto::random()?);
             let card = facts.card(card_id, profile.opened_at);
             let context = [("merchant_id", id), ("card_id", card.card_id.as_str())];

@@ -63,8 +63,8 @@ impl<K: KeyService> Keys<K> {
     /// The keyed hash of `parts` under the version of a stored hash, to compare the two.
     ///
     /// # Errors
-    /// As [`Keys::mac`]. `Transient` for a version that this environment does not have: one that is still running
-    /// after a rotation has begun may meet a newer hash.
+    /// As [`Keys::mac`]. `TooNew` for a newer version: an environment that is still running after a rotation has begun may
+    /// meet one. `Permanent` for an older version that this environment does not have.
     pub async fn mac_as(
         &self,
         stored: &Mac,
@@ -147,13 +147,26 @@ impl<K: KeyService> Keys<K> {
             .filter(|_| versions.has_previous))
     }
 
+    /// Checks that this environment has the version of a stored hash.
+    pub(super) fn check_has_version(
+        &self,
+        stored: &Mac,
+        purpose: HashPurpose,
+    ) -> Result<(), PortError> {
+        let versions = self.versions(purpose)?;
+        let version = stored.version().unwrap_or_default();
+        if version == versions.current || Some(version) == self.previous_version(purpose)? {
+            return Ok(());
+        }
+        Err(lacks_version(version, versions, purpose.key()))
+    }
+
     async fn secret(&self, key: HashKey, version: u32) -> Result<&Secret<Vec<u8>>, PortError> {
         let versions = self.service.hash_key_versions(key);
         let versions =
             versions.ok_or_else(|| PortError::Permanent("keys", format!("no key {key:?}")))?;
-        let cell = self.secrets.cell(key, versions, version).ok_or_else(|| {
-            PortError::Transient("keys", format!("no version {version} of {key:?}"))
-        })?;
+        let cell = self.secrets.cell(key, versions, version);
+        let cell = cell.ok_or_else(|| lacks_version(version, versions, key))?;
         match cell.get() {
             Some(secret) => Ok(secret),
             // Boxed, because the callers' futures are nested deeply enough.
@@ -162,5 +175,15 @@ impl<K: KeyService> Keys<K> {
                 Box::pin(fetch).await
             }
         }
+    }
+}
+
+/// An environment that is still running after a rotation has begun lacks the new version; one after its end lacks the old
+/// one, which means that a hash was not moved.
+fn lacks_version(version: u32, versions: HashKeyVersions, key: HashKey) -> PortError {
+    if version > versions.current {
+        PortError::TooNew("a keyed hash")
+    } else {
+        PortError::Permanent("keys", format!("no version {version} of {key:?}"))
     }
 }

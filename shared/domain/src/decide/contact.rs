@@ -41,7 +41,9 @@ impl Context<'_> {
                 }
             }
             ContactValue::Document(document) => {
-                if document.number_mac == profile.id_number_mac {
+                let mut hashes =
+                    std::iter::once(&document.number_mac).chain(&document.previous_mac);
+                if hashes.any(|hash| *hash == profile.id_number_mac) {
                     return Err(nothing_due());
                 }
                 profile.document_type = document.document_type;

@@ -51,12 +51,14 @@ pub struct CardFacts {
     pub has_check_digit: bool,
     /// Keyed hash of the number.
     pub fingerprint: Mac,
+    /// The hash of the number under the previous key, during a rotation.
+    pub previous_fingerprint: Option<Mac>,
 }
 
 impl CardFacts {
-    /// The facts of a card number, with its keyed hash.
+    /// The facts of a card number, with its keyed hash, and during a rotation the one under the previous key.
     #[must_use]
-    pub fn new(number: &CardNumber, fingerprint: Mac) -> Self {
+    pub fn new(number: &CardNumber, fingerprint: Mac, previous_fingerprint: Option<Mac>) -> Self {
         let bin = bins::lookup(number);
         Self {
             bank_code: bin.map(|bin| bin.bank_code.to_owned()),
@@ -64,6 +66,7 @@ impl CardFacts {
             last4: number.last4().to_owned(),
             has_check_digit: number.has_check_digit(),
             fingerprint,
+            previous_fingerprint,
         }
     }
 
@@ -297,7 +300,10 @@ fn check_card(merchant: &Merchant, card: &CardFacts) -> Result<(), Rejection> {
         CardType::Debit | CardType::Unknown => {}
     }
     let state = &merchant.state;
-    let is_same = |bound: &BoundCard| bound.fingerprint == card.fingerprint;
+    let is_same = |bound: &BoundCard| {
+        let mut hashes = std::iter::once(&card.fingerprint).chain(&card.previous_fingerprint);
+        hashes.any(|hash| *hash == bound.fingerprint)
+    };
     if state.active.as_ref().is_some_and(is_same) {
         return refused(ErrorCode::CardSameAsCurrent);
     }

@@ -16,10 +16,9 @@ use crate::transition::{OtpDelivery, Outcome, Transition};
 /// The document as typed, with each field parsed separately.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// Keyed hash of kind and number, or the error of the number. `REQUEST_MALFORMED`: the kind is not a known word.
+    /// Keyed hash of kind and number under the version of the record's hash, or the error of the number.
+    /// `REQUEST_MALFORMED`: the kind is not a known word.
     pub number: Result<Mac, ErrorCode>,
-    /// The hash of the number under the previous key, during a rotation.
-    pub previous_number: Option<Mac>,
     /// The expiry date, or its error.
     pub expires_on: Result<DocumentExpiry, ErrorCode>,
 }
@@ -59,9 +58,7 @@ impl Context<'_> {
             transition.outcome = Outcome::Refused(Box::new(refusal));
             return Ok(transition);
         }
-        let mut hashes = std::iter::once(number).chain(&document.previous_number);
-        let is_number = hashes.any(|hash| *hash == profile.id_number_mac);
-        if !is_number || *expires_on != profile.id_expires_on {
+        if *number != profile.id_number_mac || *expires_on != profile.id_expires_on {
             let stage = RebindState::IdentityPending {
                 mismatches: mismatches.saturating_add(1),
                 matched: *matched,

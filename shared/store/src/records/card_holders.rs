@@ -6,9 +6,35 @@ use application::ports::PortError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::ids::{CardId, MerchantId};
 use domain::rebind::Mac;
+use std::collections::HashMap;
 
-/// The condition under which `:person` may verify a number.
-pub(crate) const FREE: &str = "(attribute_not_exists(holders) OR person = :person)";
+/// A person who may verify a number, with the hash under the other version of its key during a rotation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Person<'a> {
+    pub(crate) hash: &'a Mac,
+    pub(crate) other: Option<&'a Mac>,
+}
+
+impl Person<'_> {
+    /// The condition under which this person may verify a number.
+    pub(crate) const fn may_verify(self) -> &'static str {
+        match self.other {
+            None => "(attribute_not_exists(holders) OR person = :person)",
+            Some(_) => "(attribute_not_exists(holders) OR person IN (:person, :other))",
+        }
+    }
+
+    /// The values of the condition.
+    pub(crate) fn values(self) -> HashMap<String, AttributeValue> {
+        let person = [(":person", Some(self.hash)), (":other", self.other)];
+        let given = person
+            .into_iter()
+            .filter_map(|(name, hash)| Some((name, hash?)));
+        given
+            .map(|(name, hash)| (name.to_owned(), s(&hash.0)))
+            .collect()
+    }
+}
 
 /// The name of a card among the holders of its number.
 fn holder(merchant: &MerchantId, card_id: &CardId) -> AttributeValue {
@@ -16,11 +42,12 @@ fn holder(merchant: &MerchantId, card_id: &CardId) -> AttributeValue {
 }
 
 /// Makes a card a holder of its number, unless the number belongs to another person.
-pub(crate) fn add(merchant: &MerchantId, card_id: &CardId, person: &Mac) -> (Update, String) {
+pub(crate) fn add(merchant: &MerchantId, card_id: &CardId, person: Person<'_>) -> (Update, String) {
     let mut update = Update::default();
     stamp(&mut update);
-    update.put("person", Some(s(&person.0)));
-    update.when(FREE);
+    update.put("person", Some(s(&person.hash.0)));
+    update.when(person.may_verify());
+    update.values.extend(person.values());
     update.value("holder", holder(merchant, card_id));
     let expression = format!("{} ADD holders :holder", update.expression());
     (update, expression)

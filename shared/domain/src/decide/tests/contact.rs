@@ -50,9 +50,14 @@ fn name(legal_name: &str) -> Command {
 }
 
 fn document(number: &str, expires_on: &str) -> Command {
+    document_in_rotation(number, None, expires_on)
+}
+
+fn document_in_rotation(number: &str, previous: Option<&str>, expires_on: &str) -> Command {
     let value = ContactValue::Document(RecordDocument {
         document_type: DocumentType::Passport,
         number_mac: Mac(number.to_owned()),
+        previous_mac: previous.map(|previous| Mac(previous.to_owned())),
         sealed_number: None,
         expires_on: DocumentExpiry::parse(expires_on).unwrap(),
     });
@@ -238,6 +243,7 @@ fn value_already_on_record_is_refused() {
         phone(PHONE_ON_FILE, PreviousPhoneRule::Keep),
         name(HOLDER),
         document("person", "2036-01-31"),
+        document_in_rotation("new hash", Some("person"), "2036-01-31"),
     ] {
         assert_eq!(world.refused(command).code, ErrorCode::StepOutOfOrder);
     }

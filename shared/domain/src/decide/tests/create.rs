@@ -303,6 +303,16 @@ fn credit_and_prepaid_prefixes_are_refused() {
 }
 
 #[test]
+fn active_card_of_before_a_rotation_is_the_same() {
+    let act = create_with(|request| {
+        let card = request.card.as_mut().unwrap();
+        card.previous_fingerprint = Some(fingerprint("old"));
+    });
+    let refusal = World::new().refused(act);
+    assert_eq!(refusal.code, ErrorCode::CardSameAsCurrent);
+}
+
+#[test]
 fn active_card_is_same_as_current() {
     let refusal = World::new().refused(create_for("old"));
     assert_eq!(refusal.code, ErrorCode::CardSameAsCurrent);

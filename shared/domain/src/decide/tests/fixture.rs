@@ -605,6 +605,7 @@ pub(super) fn request() -> Create {
             last4: "0020".to_owned(),
             has_check_digit: true,
             fingerprint: fingerprint("new"),
+            previous_fingerprint: None,
         }),
         holder_name: PersonName::new(HOLDER),
         reserved_phone: Phone::parse(RESERVED_PHONE),
@@ -679,11 +680,7 @@ pub(super) fn typed_document(
     number: Result<Mac, ErrorCode>,
     expires_on: Result<DocumentExpiry, ErrorCode>,
 ) -> Command {
-    let document = Document {
-        number,
-        previous_number: None,
-        expires_on,
-    };
+    let document = Document { number, expires_on };
     Command::CheckDocument(document, code("identity-1"))
 }
 

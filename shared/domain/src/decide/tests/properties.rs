@@ -561,7 +561,6 @@ fn typed_as(typed: Typed) -> Document {
     };
     Document {
         number,
-        previous_number: None,
         expires_on: DocumentExpiry::parse("2035-01-31"),
     }
 }

@@ -479,6 +479,7 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
         opens_session,
         otp_delivery,
         fingerprint,
+        other_version,
         outcome,
     } = transition;
     let beside = (
@@ -489,6 +490,7 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
         forgotten_card,
         ends_sessions,
         opens_session,
+        other_version,
     );
     (
         state,

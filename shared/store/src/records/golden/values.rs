@@ -635,7 +635,11 @@ fn push_targets() -> Vec<Record> {
 fn counters() -> Vec<Record> {
     let codes = otp_counter::count_otp(OtpPurpose::Card, &POLICY, t(0));
     let (attempt, add) = freeze_counter::add(&[1, 2, 3, 4, 5, 6], t(0));
-    let (holder, holders) = card_holders::add(&merchant(), &old_card().card_id, &mac("id number"));
+    let person = card_holders::Person {
+        hash: &mac("id number"),
+        other: None,
+    };
+    let (holder, holders) = card_holders::add(&merchant(), &old_card().card_id, person);
     let expression = codes.expression();
     vec![
         record(
