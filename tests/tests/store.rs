@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use application::crypto::password;
 use application::ports::{
     Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
     LoadMerchant, PortError, Selector, StoredReply,
@@ -111,7 +112,7 @@ async fn torn_read_of_the_record_is_repeated() {
     };
     let old = world.item(key("Z")).await;
     let change = ContactChange {
-        value: ContactValue::Password(Secret::new("a hash".to_owned())),
+        value: ContactValue::Password(password::hash(&Secret::new("new".to_owned())).unwrap()),
         by: "operator".to_owned(),
         reason: "asked at the shop".to_owned(),
         previous_phone: PreviousPhoneRule::Keep,

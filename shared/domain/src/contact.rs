@@ -2,9 +2,9 @@
 
 use super::format::document_expiry::DocumentExpiry;
 use super::merchant::Profile;
+use super::password_hash::PasswordHash;
 use super::pii::{DocumentType, PersonName, Phone};
 use super::rebind::{Mac, Sealed};
-use super::secret::Secret;
 use super::vocabulary::vocabulary;
 
 vocabulary! {
@@ -41,8 +41,8 @@ pub struct RecordDocument {
 pub enum ContactValue {
     /// The phone on file.
     Phone(Phone),
-    /// The argon2id hash of the password, as a PHC string.
-    Password(Secret<String>),
+    /// The hash of the password.
+    Password(PasswordHash),
     /// The names.
     Name {
         /// The registered name.
@@ -106,5 +106,5 @@ pub struct RecordChange {
     /// The profile.
     pub profile: Profile,
     /// The account's new password hash, if the password changes.
-    pub password_hash: Option<Secret<String>>,
+    pub password_hash: Option<PasswordHash>,
 }

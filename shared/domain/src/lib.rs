@@ -4,7 +4,7 @@
 //! - [`merchant`], [`rebind`], [`card`], [`payout`], [`settlement`]: the state; [`contact`]: changes of the record.
 //! - [`history`], [`notification`], [`sms`]: the events, and the messages that they cause.
 //! - [`policy`], [`window`]: the numbers of the rules, and sliding-window limits.
-//! - [`pii`], [`secret`], [`mask`]: personal data and secrets as types.
+//! - [`pii`], [`secret`], [`password_hash`], [`mask`]: personal data and secrets as types.
 //! - [`login`], [`banner`], [`agreement`]: throttling of logins, banners, and the agreement to sign.
 //! - [`error_code`], [`rejection`], [`mod@vocabulary`]: the words of the API.
 
@@ -30,6 +30,7 @@ pub mod mask;
 pub mod merchant;
 pub mod next_action;
 pub mod notification;
+pub mod password_hash;
 pub mod payout;
 pub mod pii;
 pub mod policy;

@@ -348,7 +348,7 @@ impl<T: Table> Store<T> {
     ) -> Result<Vec<Item>, PortError> {
         let account = Account {
             merchant_id: profile.merchant_id.clone(),
-            password_hash: password::hash(&seed.password)?,
+            password_hash: password::hash(&seed.password)?.expose().to_owned(),
             version: 1,
             legal_name_masked: profile.legal_name.masked(),
             entity_type: seed.entity_type,

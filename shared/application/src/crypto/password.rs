@@ -1,14 +1,11 @@
-//! Passwords: argon2id, 19 MiB, two passes, one lane (OWASP's minimum).
+//! Passwords: argon2id with the parameters of [`PasswordHash`].
 
 use crate::ports::PortError;
-use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::phc;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use domain::password_hash::{LANES, MEMORY_KIB, PASSES, PasswordHash};
 use domain::secret::Secret;
 use std::sync::OnceLock;
-
-const MEMORY_KIB: u32 = 19 * 1024;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
 
 fn argon2id() -> Result<Argon2<'static>, PortError> {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
@@ -16,20 +13,21 @@ fn argon2id() -> Result<Argon2<'static>, PortError> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// The PHC string of a password with a fresh salt.
+/// The hash of a password with a fresh salt.
 ///
 /// # Errors
 /// When there is no randomness.
-pub fn hash(password: &Secret<String>) -> Result<String, PortError> {
+pub fn hash(password: &Secret<String>) -> Result<PasswordHash, PortError> {
     let salt: [u8; 16] = super::random()?;
     hash_with_salt(password.expose().as_bytes(), &salt)
 }
 
-fn hash_with_salt(password: &[u8], salt: &[u8]) -> Result<String, PortError> {
-    let hash: PasswordHash = argon2id()?
+fn hash_with_salt(password: &[u8], salt: &[u8]) -> Result<PasswordHash, PortError> {
+    let hash: phc::PasswordHash = argon2id()?
         .hash_password_with_salt(password, salt)
         .map_err(|error| PortError::Permanent("argon2", error.to_string()))?;
-    Ok(hash.to_string())
+    PasswordHash::parse(&hash.to_string())
+        .map_err(|error| PortError::Permanent("argon2", error.to_string()))
 }
 
 /// Verifies a password against the stored hash `kept`. Without a hash (an unknown account), it does the same work
@@ -38,19 +36,16 @@ fn hash_with_salt(password: &[u8], salt: &[u8]) -> Result<String, PortError> {
 /// # Errors
 /// When the stored hash is damaged.
 pub fn is_right(password: &Secret<String>, kept: Option<&str>) -> Result<bool, PortError> {
-    static NOBODY: OnceLock<String> = OnceLock::new();
-    let nobody;
-    let (kept, known) = match kept {
-        Some(kept) => (kept, true),
-        None => {
-            if NOBODY.get().is_none() {
-                let _ = NOBODY.set(hash_with_salt(b"nobody", &[7; 16])?);
-            }
-            nobody = NOBODY.get().cloned().unwrap_or_default();
-            (nobody.as_str(), false)
+    static NOBODY: OnceLock<PasswordHash> = OnceLock::new();
+    let (kept, known) = match (kept, NOBODY.get()) {
+        (Some(kept), _) => (kept, true),
+        (None, Some(nobody)) => (nobody.expose(), false),
+        (None, None) => {
+            let nobody = hash_with_salt(b"nobody", &[7; 16])?;
+            (NOBODY.get_or_init(|| nobody).expose(), false)
         }
     };
-    let parsed = PasswordHash::new(kept).map_err(|error| {
+    let parsed = phc::PasswordHash::new(kept).map_err(|error| {
         PortError::Permanent("argon2", format!("a stored hash is damaged: {error}"))
     })?;
     let right = argon2id()?

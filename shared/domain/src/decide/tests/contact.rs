@@ -10,11 +10,11 @@ use crate::event_kind::EventKind;
 use crate::format::DocumentExpiry;
 use crate::history::event::Event;
 use crate::notification::{Notification, Recipient};
+use crate::password_hash::PasswordHash;
 use crate::pii::{DocumentType, PersonName, Phone};
 use crate::policy::DAY_S;
 use crate::rebind::Mac;
 use crate::rebind::OtpPurpose::Identity;
-use crate::secret::Secret;
 use crate::transition::EndedSessions;
 
 pub(super) const NEW_PHONE: &str = "+8613900000077";
@@ -36,9 +36,19 @@ pub(super) fn phone(number: &str, previous_phone: PreviousPhoneRule) -> Command 
     )
 }
 
+fn new_password() -> PasswordHash {
+    let hash = format!(
+        "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ${}",
+        "A".repeat(43)
+    );
+    PasswordHash::parse(&hash).unwrap()
+}
+
 pub(super) fn password() -> Command {
-    let hash = Secret::new("$argon2id$new".to_owned());
-    change(ContactValue::Password(hash), PreviousPhoneRule::Keep)
+    change(
+        ContactValue::Password(new_password()),
+        PreviousPhoneRule::Keep,
+    )
 }
 
 fn name(legal_name: &str) -> Command {
@@ -208,7 +218,7 @@ fn dropped_phone_hears_nothing() {
     // A later change can drop the previous phone, too.
     let mut world = by_operator(World::new());
     world.done(phone(NEW_PHONE, PreviousPhoneRule::Keep));
-    let hash = ContactValue::Password(Secret::new("$argon2id$new".to_owned()));
+    let hash = ContactValue::Password(new_password());
     world.done(change(hash, PreviousPhoneRule::Drop));
     assert_eq!(notified(&world), new);
     assert_eq!(world.merchant.profile.previous_phone, None);
