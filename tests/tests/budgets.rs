@@ -548,6 +548,7 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
     };
     state.id_mismatches = over_the_day(policy.id_mismatches_per_day).collect();
     state.setting_changes = over_the_day(policy.setting_changes_per_day).collect();
+    state.push_refreshes = over_the_day(policy.push_refreshes_per_day).collect();
     state.requests = over_the_day(policy.rebinds_per_day).collect();
     state.notice_sms = over_the_day(policy.notice_sms_per_day).collect();
     state.freeze_guesses_notified_at = Some(now);

@@ -325,9 +325,10 @@ routes! {
         ///
         /// The app chooses the id, one for each installation. There are at most {push_targets_max} at once: another is
         /// refused (409) until one is removed. Needs a login younger than {fresh_login_s} (else 403), except for another
-        /// token of a registered id in a session of the device that registered it; the replaced token is notified for
-        /// another {push_after_removal_s}. An SMS and a push notify of every other change. At most {setting_changes_per_day} changes of settings and push targets in 24 h. Each
-        /// SMS about the settlement card is also sent as a push, without the freeze code.
+        /// token of a registered id in a session of the device that registered it, {push_refreshes_per_day} times in 24 h;
+        /// the replaced token is notified for another {push_after_removal_s}. An SMS and a push notify of every other
+        /// change. At most {setting_changes_per_day} changes of settings and push targets in 24 h. Each SMS about the
+        /// settlement card is also sent as a push, without the freeze code.
         PutPushTarget = "PUT /v1/push-targets/{id}", Session, Fresh, Optional;
         /// Remove a device
         ///

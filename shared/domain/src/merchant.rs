@@ -118,6 +118,8 @@ pub struct MerchantState {
     pub push_removed_at: Option<Timestamp>,
     /// The times of changes of settlement settings and push devices.
     pub setting_changes: Window,
+    /// The times of silent refreshes of push tokens.
+    pub push_refreshes: Window,
     /// The last activation that was neither frozen nor reverted.
     pub last_activation: Option<LastActivation>,
     /// No rebind can be requested before this time.
@@ -169,6 +171,7 @@ impl MerchantState {
             push_targets: Vec::new(),
             push_removed_at: None,
             setting_changes: Window::default(),
+            push_refreshes: Window::default(),
             last_activation: None,
             cooldown_until: None,
             cooldown_end_unannounced: false,

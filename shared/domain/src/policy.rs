@@ -138,6 +138,9 @@ pub struct Policy {
     /// Changes of settlement settings and new push devices per day. Each causes notifications, and a removed device
     /// stays notified for days, so more changes would bury important messages.
     pub setting_changes_per_day: usize,
+    /// Silent refreshes of push tokens per day. A replaced token stays notified for days, so without a limit a thief could
+    /// add tokens until no notification reaches all of them.
+    pub push_refreshes_per_day: usize,
     /// SMS per day to one merchant about devices, push devices and settings together. Further ones are push only, so that
     /// they cannot bury an important SMS.
     pub notice_sms_per_day: usize,
@@ -248,6 +251,7 @@ impl Policy {
         settlement_wait_s: DAY_S,
         push_targets_max: 5,
         setting_changes_per_day: 10,
+        push_refreshes_per_day: 5,
         notice_sms_per_day: 5,
         previous_phone_s: 30 * DAY_S,
         push_after_removal_s: 7 * DAY_S,

@@ -136,7 +136,8 @@ impl Context<'_> {
         Ok(after)
     }
 
-    /// Registers a push device, or replaces its token. The device that registered it refreshes the token in silence.
+    /// Registers a push device, or replaces its token. The device that registered it refreshes the token in silence, a few
+    /// times a day.
     pub(super) fn put_push_target(&self, new: &NewPushTarget) -> Result<Transition, Rejection> {
         self.not_frozen()?;
         let state = &self.merchant.state;
@@ -147,10 +148,15 @@ impl Context<'_> {
             return Ok(Transition::none());
         }
         let device = self.session().map(|session| session.device.tag.clone());
-        let refreshed = known.filter(|known| Some(&known.device) == device.as_ref());
+        let refreshes_left = self.refreshes_left();
+        let refreshed = known
+            .filter(|known| Some(&known.device) == device.as_ref())
+            .filter(|_| refreshes_left);
         let mut after = if refreshed.is_some() {
             self.known_device()?;
-            self.changed_state()
+            let mut after = self.changed_state();
+            after.push_refreshes.add(DAY_S, self.now);
+            after
         } else {
             self.fresh_login()?;
             if known.is_none() && state.push_targets.len() >= self.policy.push_targets_max {
@@ -189,6 +195,13 @@ impl Context<'_> {
             }),
             ..Transition::none()
         })
+    }
+
+    /// True if another silent refresh is within the daily limit.
+    fn refreshes_left(&self) -> bool {
+        let refreshes = &self.merchant.state.push_refreshes;
+        let limit = self.policy.push_refreshes_per_day;
+        refreshes.wait_s(limit, DAY_S, self.now).is_none()
     }
 
     /// A notice about push devices. It reaches the device concerned, even if no other one is registered.

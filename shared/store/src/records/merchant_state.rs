@@ -48,6 +48,8 @@ stored! {
         push_removed_at: Option<i64>,
         #[serde(rename = "setn", default, skip_serializing_if = "WindowV1::is_empty")]
         setting_changes: WindowV1,
+        #[serde(rename = "refn", default, skip_serializing_if = "WindowV1::is_empty")]
+        push_refreshes: WindowV1,
         #[serde(rename = "last", skip_serializing_if = "Option::is_none")]
         last_activation: Option<LastActivationV1>,
         #[serde(rename = "ntf", default, skip_serializing_if = "Not::not")]

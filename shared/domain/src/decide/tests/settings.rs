@@ -237,6 +237,28 @@ fn own_device_refreshes_its_token_in_silence() {
 }
 
 #[test]
+fn refresh_beyond_the_day_is_a_replacement() {
+    let mut world = World::new().then(push("phone-1", "token"));
+    for n in 0..POLICY.push_refreshes_per_day {
+        world = world.later(60).then(push("phone-1", &format!("token-{n}")));
+    }
+    let late = world.clone().at(15 * MINUTE_S);
+    let refusal = late.refused(push("phone-1", "another"));
+    assert_eq!(refusal.code, ErrorCode::StepUpRequired);
+    let mut fresh = late.clone().login();
+    let event = fresh.done(push("phone-1", "another")).event.unwrap();
+    assert_eq!(event.kind(), EventKind::PushTargetChanged);
+    assert!(!event.notifications.is_empty());
+    assert_eq!(fresh.merchant.state.setting_changes.times().count(), 2);
+    // A day after the first refresh there is one more.
+    let mut later = late.at(DAY_S + 60);
+    let event = later.done(push("phone-1", "another")).event.unwrap();
+    assert_eq!(event.kind(), EventKind::PushTargetRefreshed);
+    let refreshes = later.merchant.state.push_refreshes.times().count();
+    assert_eq!(refreshes, POLICY.push_refreshes_per_day);
+}
+
+#[test]
 fn device_registrations_per_day_are_limited() {
     let mut world = World::new();
     for n in 0..POLICY.setting_changes_per_day {

@@ -256,6 +256,7 @@ fn full_state() -> MerchantState {
         }],
         push_removed_at: Some(t(-60)),
         setting_changes: window(&[-120, -60]),
+        push_refreshes: window(&[-30]),
         last_activation: Some(LastActivation {
             number: 31,
             rebind_id: rebind_id(),
