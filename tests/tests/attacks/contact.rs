@@ -32,7 +32,7 @@ async fn change_phone(world: &Arc<InProcess>, phone: &str) -> Option<String> {
     change(world, ContactValue::Phone(Phone::parse(phone).unwrap())).await
 }
 
-async fn change_password(world: &Arc<InProcess>, password: &str) {
+pub(crate) async fn change_password(world: &Arc<InProcess>, password: &str) {
     let hash = application::crypto::password::hash(&Secret::new(password.to_owned())).unwrap();
     let changed = change(world, ContactValue::Password(hash)).await;
     assert_eq!(changed, None);

@@ -8,6 +8,7 @@ use tests::metrics::metric;
 const MODULES: [(&str, &str); 11] = [
     ("codes", include_str!("codes.rs")),
     ("contact", include_str!("contact.rs")),
+    ("devices", include_str!("devices.rs")),
     ("freezes", include_str!("freezes.rs")),
     ("insiders", include_str!("insiders.rs")),
     ("logins", include_str!("logins.rs")),

@@ -10,7 +10,7 @@ use tests::merchant::merchant;
 use tests::transport::Reply;
 
 /// One attempt to log in, from any address. The attacker also claims another address in the header that proxies use.
-async fn log_in(
+pub(crate) async fn log_in(
     world: &Arc<InProcess>,
     account: &str,
     password: &str,

@@ -23,6 +23,7 @@
 
 mod codes;
 mod contact;
+mod devices;
 mod freezes;
 mod insiders;
 mod list;
