@@ -214,6 +214,8 @@ def who_is_free():
     begun = next((merchant for merchant in OTHERS if merchant.stands() == NEEDS["cancelRebind"]), None)
     if free is None and begun is not None:
         begun.learns(begun.call("POST", f"/v1/rebinds/{begun.rebind['rebind_id']}/cancel"))
+        # So that the rebinds of a day stay below the limit of creations.
+        begun.offset_s += 2 * HOUR_S
     return free or begun
 
 

@@ -7,6 +7,7 @@ use api::routes::Route;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::decide::BankAnswer;
 use domain::device::DeviceTag;
+use domain::device_counts::{DayCounts, DeviceCounts};
 use domain::ids::{CardId, MerchantId};
 use domain::merchant::{BankCall, BoundCard, FreezeCode, MerchantState, PushTarget};
 use domain::merchant::{PendingSettlement, ReplacedCard, StandbyCard};
@@ -480,7 +481,7 @@ fn every_route_has_a_budget() {
 }
 
 /// A merchant state with every field at its maximum: all logins, two standby and two replaced cards, all push targets, and a
-/// day's bank calls, requests and wrong documents.
+/// day's bank calls, wrong documents, wrong codes and rebinds of three devices.
 fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantState {
     let mut state = before.clone();
     let bound = |number: u32, unsent: u32| {
@@ -549,9 +550,19 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
     state.id_mismatches = over_the_day(policy.id_mismatches_per_day).collect();
     state.setting_changes = over_the_day(policy.setting_changes_per_day).collect();
     state.push_refreshes = over_the_day(policy.push_refreshes_per_day).collect();
-    state.requests = over_the_day(policy.rebinds_per_day).collect();
     state.notice_sms = over_the_day(policy.notice_sms_per_day).collect();
     state.freeze_guesses_notified_at = Some(now);
+    // As many wrong codes as are compared at the same time come on top of the limit.
+    let counts = || DayCounts {
+        wrong_codes: over_the_day(policy.wrong_codes_per_day + 4).collect(),
+        rebinds: over_the_day(policy.rebinds_per_day).collect(),
+        refunded: over_the_day(policy.creations_per_day - policy.rebinds_per_day).collect(),
+    };
+    let older = (0..DeviceCounts::OLDER_MAX).map(|number| DeviceTag(format!("{number}").repeat(8)));
+    state.device_counts = DeviceCounts {
+        young: counts(),
+        older: older.map(|device| (device, counts())).collect(),
+    };
     state.last_seq = 9_999;
     state.held_payouts = 120;
     state.security_changed_at = Some(now.plus_s(-2 * DAY_S));

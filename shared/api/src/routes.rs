@@ -197,9 +197,10 @@ routes! {
         /// Start a rebind
         ///
         /// Needs a login younger than {fresh_login_s} (else 403). The holder's name is compared with the merchant's
-        /// record and never stored from the request. A merchant has at most one open rebind, and starts at most
-        /// {rebinds_per_day} a day. A rebind reserves nothing: the bank checks the card later, and only then it is
-        /// activated.
+        /// record and never stored from the request. A merchant has at most one open rebind. At most
+        /// {rebinds_per_day} a day count, for all young devices together and for each older one; a rebind that is
+        /// cancelled before a code was tried does not. {creations_per_day} a day can be started in any case. A rebind
+        /// reserves nothing: the bank checks the card later, and only then it is activated.
         ///
         /// With `activate: false` the card becomes a standby card; there are at most {standby_max}
         /// (`STEP_OUT_OF_ORDER`). The cooldown, the quiet period and a freeze refuse it like any other rebind.
@@ -247,7 +248,8 @@ routes! {
         /// Enter the code sent to the phone on file
         ///
         /// Only in the session that requested the code; another device requests its own (403). All codes together have
-        /// {code_attempts} attempts; the last wrong one ends the rebind.
+        /// {code_attempts} attempts; the last wrong one ends the rebind. After {wrong_codes_per_day} wrong codes a day, over
+        /// all rebinds, not even a right one is accepted (`OTP_TRY_LIMIT`); the rebind stays open.
         ConfirmIdentity = "POST /v1/rebinds/{id}/identity/confirm", Session, Fresh, Optional;
         /// Have the bank check the new card
         ///
@@ -278,7 +280,8 @@ routes! {
         /// rebind of a standby card becomes `completed` instead, and the card can be activated {standby_wait_s} later,
         /// {hold_deposit_s} after a deposit.
         ///
-        /// The last wrong code of a deposit ends the rebind (`rejected`), and so does a deposit that the bank has
+        /// The day's limit of wrong codes is that of the code to the phone on file (`OTP_TRY_LIMIT`). The last wrong
+        /// code of a deposit ends the rebind (`rejected`), and so does a deposit that the bank has
         /// returned (`MICRO_DEPOSIT_RETURNED`). After {deposit_life_s} the rebind is `expired`
         /// (`MICRO_DEPOSIT_EXPIRED`).
         ConfirmCard = "POST /v1/rebinds/{id}/card-check/confirm", Session, Fresh, Optional;
@@ -301,7 +304,7 @@ routes! {
         /// the reasons that refuse a rebind refuse this too. `{}` repeated within `resend_after_s` returns the same
         /// challenge and sends nothing; later it sends another code, and the previous one is void. After
         /// {code_attempts} wrong codes the card stays a standby card, and no code is sent or accepted for it for
-        /// {standby_lock_s}.
+        /// {standby_lock_s}. These codes count toward the day's limit of wrong codes too (`OTP_TRY_LIMIT`).
         ActivateCard = "POST /v1/cards/{card_id}/activate", Session, Fresh, Optional;
     }
 

@@ -121,6 +121,8 @@ vocabulary! {
         DailyRequestLimit = "DAILY_REQUEST_LIMIT",
         /// Too many codes were sent to this phone.
         OtpSendLimit = "OTP_SEND_LIMIT",
+        /// Too many wrong codes in the last 24 h. Not even a right code is accepted for now; the rebind stays open.
+        OtpTryLimit = "OTP_TRY_LIMIT",
         /// Too many bank checks of this card or for this merchant.
         CardCheckLimit = "CARD_CHECK_LIMIT",
         /// An internal error.

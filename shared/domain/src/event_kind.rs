@@ -15,6 +15,8 @@ vocabulary! {
         CodeSent = "code_sent",
         /// Too many wrong codes: the switch to a standby card is locked.
         CodeWrong = "code_wrong",
+        /// Several wrong codes were entered within a day, over all rebinds.
+        CodeGuessed = "code_guessed",
         /// The code sent to the phone on file was confirmed.
         IdentityConfirmed = "identity_confirmed",
         /// The agreement was signed; the event is the evidence.

@@ -18,6 +18,7 @@ pub mod card;
 pub mod contact;
 pub mod decide;
 pub mod device;
+pub mod device_counts;
 pub mod error_code;
 pub mod event_kind;
 pub mod format;

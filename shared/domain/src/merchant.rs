@@ -3,6 +3,7 @@
 pub use super::bound_card::{BoundCard, Replaced, ReplacedCard, StandbyCard};
 use super::card::{Card, CardStatus};
 use super::device::{DeviceTag, SessionDevice};
+use super::device_counts::DeviceCounts;
 pub use super::freeze_code::{ChangeAhead, FreezeCode, Frozen};
 use super::history::GENESIS;
 use super::ids::CardId;
@@ -136,8 +137,8 @@ pub struct MerchantState {
     pub notice_sms: Window,
     /// When the short cooldown was last used.
     pub lost_at: Option<Timestamp>,
-    /// The times of requested rebinds.
-    pub requests: Window,
+    /// The wrong codes and the created rebinds of the last day.
+    pub device_counts: DeviceCounts,
     /// The times of document mismatches.
     pub id_mismatches: Window,
     /// The counted bank calls.
@@ -180,7 +181,7 @@ impl MerchantState {
             freeze_guesses_notified_at: None,
             notice_sms: Window::default(),
             lost_at: None,
-            requests: Window::default(),
+            device_counts: DeviceCounts::default(),
             id_mismatches: Window::default(),
             bank_calls: Vec::new(),
             settlement,

@@ -162,6 +162,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         Event::CodeWrong(event) => to_merchant(Sms::Rejected {
             card: label(&event.card),
         }),
+        Event::CodeGuessed(_) => to_merchant(Sms::CodeGuessed),
         Event::Frozen(_) => to_merchant(Sms::Frozen),
         // Both contacts, because the operator has decided between their cards.
         Event::Unfrozen(_) => text(Sms::Unfrozen),

@@ -51,8 +51,10 @@ pub struct Policy {
 
     /// The lifetime of a rebind.
     pub rebind_life_s: i64,
-    /// Rebinds per day for one merchant.
+    /// Rebinds per day, except those that are cancelled early. Counted per device, all young devices together.
     pub rebinds_per_day: usize,
+    /// Created rebinds per day, whatever became of them. Counted in the same way.
+    pub creations_per_day: usize,
 
     /// Days before the last day of the ID document from which a login shows a banner.
     pub id_banner_days: i64,
@@ -72,6 +74,10 @@ pub struct Policy {
     pub code_attempts: u8,
     /// The retry delay of a request that finds all attempts reserved, because concurrent requests may still succeed.
     pub code_deciding_s: i64,
+    /// Wrong codes per day, over all rebinds and purposes. Counted per device, all young devices together.
+    pub wrong_codes_per_day: usize,
+    /// The number of wrong codes per day at which the owner is notified.
+    pub wrong_codes_notified_from: usize,
     /// The minimum interval between two OTPs to one phone for one purpose.
     pub code_gap_s: i64,
     /// OTPs per hour for one phone.
@@ -206,6 +212,7 @@ impl Policy {
 
         rebind_life_s: DAY_S,
         rebinds_per_day: 5,
+        creations_per_day: 20,
 
         id_banner_days: 90,
         id_banner_soon_days: 30,
@@ -217,6 +224,8 @@ impl Policy {
         code_life_s: 5 * MINUTE_S,
         code_attempts: 5,
         code_deciding_s: 10,
+        wrong_codes_per_day: 10,
+        wrong_codes_notified_from: 5,
         code_gap_s: MINUTE_S,
         codes_per_phone_hour: 5,
         codes_per_phone_day: 10,
@@ -296,6 +305,14 @@ const _: () = {
     assert!(policy.id_banner_soon_days <= policy.id_banner_days);
     assert!(policy.code_gap_s <= policy.code_life_s);
     assert!(policy.code_deciding_s < policy.code_life_s);
+    assert!(
+        policy.rebinds_per_day <= policy.creations_per_day,
+        "the limit of rebinds would be unreachable"
+    );
+    assert!(
+        policy.wrong_codes_notified_from <= policy.wrong_codes_per_day,
+        "the owner would not be notified"
+    );
     assert!(
         policy.deposit_life_s >= policy.rebind_life_s,
         "a deposit must not shorten its rebind"

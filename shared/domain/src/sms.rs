@@ -130,6 +130,8 @@ pub enum Sms<'a> {
     Frozen,
     /// An operator ended the freeze and chose the active card.
     Unfrozen,
+    /// Several wrong codes were entered within a day. None of them ended its rebind.
+    CodeGuessed,
     /// Wrong freeze codes were entered. The owner may have mistyped one and believe that the account is frozen.
     FreezeCodeGuessed,
     /// The test transfer was returned and the change was undone. The account may have no active card afterwards.
@@ -225,6 +227,7 @@ fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
         Sms::PushIdentityConfirmed => texts::sms::PUSH_IDENTITY_CONFIRMED,
         Sms::Frozen => texts::sms::FROZEN,
         Sms::Unfrozen => texts::sms::UNFROZEN,
+        Sms::CodeGuessed => texts::sms::CODE_GUESSED,
         Sms::FreezeCodeGuessed => texts::sms::FREEZE_CODE_GUESSED,
         Sms::Reverted { .. } => texts::sms::REVERTED,
         Sms::Rejected { .. } => texts::sms::REJECTED,
@@ -306,6 +309,7 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<Placed> {
         | Sms::PushIdentityConfirmed
         | Sms::Frozen
         | Sms::Unfrozen
+        | Sms::CodeGuessed
         | Sms::FreezeCodeGuessed
         | Sms::CooldownEnded => Vec::new(),
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::card::CardType;
 use crate::ids::CardId;
-use crate::policy::{MINUTE_S, Policy};
+use crate::policy::{DAY_S, HOUR_S, MINUTE_S, Policy};
 
 const FILE: &str = include_str!("../../data/sms.json");
 const BINS: &str = include_str!(env!("CARD_BINS"));
@@ -93,6 +93,7 @@ fn each(card: &Card, mut test: impl FnMut(&Sms<'_>, &str)) {
     test(&Sms::PushIdentityConfirmed, "push_identity_confirmed");
     test(&Sms::Frozen, "frozen");
     test(&Sms::Unfrozen, "unfrozen");
+    test(&Sms::CodeGuessed, "code_guessed");
     test(&Sms::FreezeCodeGuessed, "freeze_code_guessed");
     test(&Sms::Reverted { card }, "reverted");
     test(&Sms::Rejected { card }, "rejected");
@@ -188,6 +189,20 @@ fn every_text_fits_into_one_part() {
         cards()
             .iter()
             .any(|card| bank(card.into(), Lang::En).encode_utf16().count() == BANK_CODE_MAX_UNITS)
+    );
+}
+
+#[test]
+fn number_of_wrong_codes_matches_the_policy() {
+    let wrong = Policy::CURRENT.wrong_codes_notified_from;
+    let hours = DAY_S / HOUR_S;
+    assert!(
+        render(&Sms::CodeGuessed, Lang::ZhCn)
+            .starts_with(&format!("{hours}小时内验证码已输错{wrong}次。"))
+    );
+    assert!(
+        render(&Sms::CodeGuessed, Lang::En)
+            .starts_with(&format!("{wrong} wrong codes in {hours}h."))
     );
 }
 

@@ -18,11 +18,12 @@ use super::time::Timestamp;
 /// The result of a decision.
 #[derive(Clone, Debug)]
 pub struct Transition {
-    /// The merchant state after the change; `None` when only the rebind changes (a counted attempt).
+    /// The merchant state after the change; `None` when only the rebind changes (a reserved attempt).
     pub state: Option<MerchantState>,
     /// The rebind after the change; `None` when no rebind changes.
     pub rebind: Option<Rebind>,
-    /// The history event. Every transition that changes the merchant state has one, except bookkeeping of a bank call.
+    /// The history event. Every transition that changes the merchant state has one, except bookkeeping of a bank call or of
+    /// a wrong code.
     pub event: Option<NewEvent>,
     /// A second rebind that this transition also ends.
     pub also: Option<Rebind>,

@@ -33,15 +33,25 @@ impl Window {
 
     /// Adds an entry and drops entries older than `span_s`.
     pub fn add(&mut self, span_s: i64, now: Timestamp) {
-        self.0.retain(|at| at.age_s_at(now) < span_s);
+        self.prune(span_s, now);
         self.0.push(now);
     }
 
-    /// Removes one entry that was added at `at`. Does nothing if the entry is gone.
-    pub fn refund(&mut self, at: Timestamp) {
-        if let Some(index) = self.0.iter().rposition(|entry| *entry == at) {
-            self.0.remove(index);
-        }
+    /// Drops entries older than `span_s`.
+    pub fn prune(&mut self, span_s: i64, now: Timestamp) {
+        self.0.retain(|at| at.age_s_at(now) < span_s);
+    }
+
+    /// Removes one entry that was added at `at`. Returns false if the entry is gone.
+    pub fn refund(&mut self, at: Timestamp) -> bool {
+        let index = self.0.iter().rposition(|entry| *entry == at);
+        index.map(|index| self.0.remove(index)).is_some()
+    }
+
+    /// True without entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// All entries, oldest first.
@@ -90,8 +100,8 @@ mod tests {
         let mut window = Window::default();
         window.add(100, t(5));
         window.add(100, t(5));
-        window.refund(t(5));
-        window.refund(t(6));
+        assert!(window.refund(t(5)));
+        assert!(!window.refund(t(6)));
         assert_eq!(window.count(100, t(5)), 1);
     }
 }

@@ -34,11 +34,14 @@ async fn sms_pumped_to_one_phone() {
     let mut sent = 0;
     for hour in 1..=3 {
         let app = world.log_in(NAME).await;
-        for _ in 0..an_hour + 2 {
+        // Once more than the limit allows, and within the limit of created rebinds.
+        for _ in 0..=an_hour {
             world.pass_s(POLICY.code_gap_s);
             sent += usize::from(pump(&app, GOOD_CARD).await);
-            // Another rebind in the same minute gets no further OTP.
-            assert!(!pump(&app, SECOND_CARD).await);
+            if sent == 1 {
+                // Another rebind in the same minute gets no further OTP.
+                assert!(!pump(&app, SECOND_CARD).await);
+            }
         }
         assert_eq!(sent, a_day.min(hour * an_hour));
         world.pass_s(HOUR_S);

@@ -43,6 +43,7 @@ pub const SIDE_BY_SIDE: &[Case] = cases! {
         cancel_works_only_before_activation, pages_are_newest_first, foreign_rebind_is_not_found;
     identity: malformed_document_uses_no_attempt, expired_document_is_revealed_on_match, repeat_returns_same_challenge,
         concurrent_documents_send_one_otp, expired_or_replaced_otp_fails, fifth_wrong_otp_rejects,
+        tenth_wrong_otp_of_a_day_is_the_last,
         parallel_guesses_are_capped_at_five, right_otp_wins_among_wrong, reserved_attempts_conflict_for_10_s,
         otps_per_phone_are_limited, travel_permit_and_rare_name_bind_cards;
     agreement: agreement_is_signable_in_both_languages, early_signature_reports_wait,

@@ -4,7 +4,7 @@ use domain::error_code::ErrorCode;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The case for each error code.
-const CASES: [(ErrorCode, &str); 57] = [
+const CASES: [(ErrorCode, &str); 58] = [
     (
         ErrorCode::RequestMalformed,
         "edges::malformed_bodies_are_refused",
@@ -153,6 +153,10 @@ const CASES: [(ErrorCode, &str); 57] = [
     (
         ErrorCode::OtpSendLimit,
         "identity::otps_per_phone_are_limited",
+    ),
+    (
+        ErrorCode::OtpTryLimit,
+        "identity::tenth_wrong_otp_of_a_day_is_the_last",
     ),
     (
         ErrorCode::CardCheckLimit,

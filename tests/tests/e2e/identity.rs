@@ -281,6 +281,47 @@ pub async fn fifth_wrong_otp_rejects(live: &LocalCloud) {
     );
 }
 
+/// Wrong OTPs add up over cancelled rebinds. After the tenth one of a day not even a right one is accepted.
+pub async fn tenth_wrong_otp_of_a_day_is_the_last(live: &LocalCloud) {
+    let (merchant, app) = live.logged_in().await;
+    let mut path = String::new();
+    let mut code = String::new();
+    for guesses in [4, 4, 2] {
+        if !path.is_empty() {
+            app.cancel(&path).await.ok(200);
+            merchant.pass_s(MINUTE_S);
+        }
+        path = app.request(&live.card()).await;
+        app.show_document(&path).await;
+        code = live.code(&merchant.phone).await;
+        for _ in 0..guesses {
+            let body = json!({"code": wrong_otp(&code)});
+            let reply = app.post(&format!("{path}/identity/confirm"), body).await;
+            reply.refused(ErrorCode::OtpWrong);
+        }
+    }
+    let right = json!({"code": code});
+    let confirm = format!("{path}/identity/confirm");
+    let problem = app
+        .post(&confirm, right)
+        .await
+        .refused(ErrorCode::OtpTryLimit);
+    assert_eq!(
+        (&problem["retry_after_s"], &problem["next_actions"]),
+        (
+            &json!(DAY_S - 2 * MINUTE_S),
+            &json!(["wait", "contact_support"])
+        )
+    );
+    let shown = app.get(&path).await.ok(200);
+    assert_eq!(shown["state"], "identity_pending");
+    assert_eq!(shown["challenge"]["attempts_left"], 3);
+    assert_eq!(
+        live.notifications(&merchant.phone, 1).await,
+        [zh(&Sms::CodeGuessed)]
+    );
+}
+
 /// Many concurrent guesses use at most five attempts.
 pub async fn parallel_guesses_are_capped_at_five(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;

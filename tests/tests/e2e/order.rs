@@ -55,7 +55,7 @@ pub async fn rebind_checks_run_in_order(live: &LocalCloud) {
     live.edit_state(&pk, "Y", |state| {
         state["frz"] = json!({"at": now});
         state["sec"] = json!(now);
-        state["req"] = json!(limit);
+        state["day"] = in_every_count(&limit);
     })
     .await;
     let until = aws_sdk_dynamodb::types::AttributeValue::N((now + 2 * DAY_S).to_string());
@@ -122,7 +122,7 @@ pub async fn rebind_checks_run_in_order(live: &LocalCloud) {
     merchant.pass_s(DAY_S);
     live.edit_state(&pk, "Y", |state| {
         let later: Vec<i64> = limit.iter().map(|at| at + DAY_S).collect();
-        state["req"] = json!(later);
+        state["day"] = in_every_count(&later);
     })
     .await;
     let app = live.app(&merchant).await;
@@ -147,7 +147,7 @@ pub async fn rebind_checks_run_in_order(live: &LocalCloud) {
         .await
         .refused(ErrorCode::DailyRequestLimit);
     assert_eq!(blocked_by(&app).await, "DAILY_REQUEST_LIMIT");
-    live.edit_state(&pk, "Y", |state| state["req"] = json!([]))
+    live.edit_state(&pk, "Y", |state| state["day"] = json!([]))
         .await;
 
     assert_eq!(app.get("/v1/cards").await.ok(200)["can_rebind"], true);
@@ -181,6 +181,12 @@ pub async fn step_checks_run_in_order(live: &LocalCloud) {
     app.post(&format!("{path}/agreement"), json!({}))
         .await
         .refused(ErrorCode::RequestExpired);
+}
+
+/// Stored counts of rebinds that apply to every device: two older ones leave no room for a third.
+fn in_every_count(rebinds: &[i64]) -> Value {
+    let counts = |device| json!([device, [], rebinds, []]);
+    json!([counts("older-1"), counts("older-2"), counts("")])
 }
 
 async fn blocked_by(app: &tests::local_cloud::App<'_>) -> Value {

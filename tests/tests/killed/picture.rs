@@ -2,7 +2,9 @@
 
 use crate::walk::{Step, Walk};
 use application::ports::{LoadMerchant as _, Selector};
+use domain::device_counts::DayCounts;
 use domain::time::Timestamp;
+use domain::window::Window;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tests::processes::Processes;
@@ -60,6 +62,10 @@ impl Picture {
         let store = system.cloud.store();
         let stored = store.load(&Walk::id(), Selector::Latest).await.unwrap();
         let state = stored.unwrap().state;
+        let counted = |window: fn(&DayCounts) -> &Window| -> usize {
+            let windows = state.device_counts.all().map(window);
+            windows.map(|window| window.times().count()).sum()
+        };
         let claims = system.cloud.items(TABLE);
         let claims = claims
             .iter()
@@ -94,7 +100,8 @@ impl Picture {
             "history": kinds,
             "cleaned up": cleaned,
             "counted": {
-                "rebinds": state.requests.times().count(),
+                "rebinds": counted(|counts| &counts.rebinds),
+                "wrong_codes": counted(|counts| &counts.wrong_codes),
                 "documents": state.id_mismatches.times().count(),
                 "bank_calls": state.bank_calls.len(),
                 "payouts_out": state.active.as_ref().map(|active| active.unsent),

@@ -56,11 +56,11 @@ fn number(name: &str) -> Option<String> {
     }
     let constants = constants! {
         agreement_read_within_s bank_calls_per_card_day bank_calls_per_day bank_proof_s code_attempts code_gap_s
-        codes_per_phone_day codes_per_phone_hour deposit_attempts deposit_life_s freeze_after_effective_s freeze_device_age_s fresh_login_s
+        codes_per_phone_day codes_per_phone_hour creations_per_day deposit_attempts deposit_life_s freeze_after_effective_s freeze_device_age_s fresh_login_s
         hold_deposit_s hold_s id_banner_days id_mismatches_per_rebind idempotency_s identity_proof_s new_devices_per_day push_after_removal_s
         push_refreshes_per_day push_targets_max rebinds_per_day retire_after_effective_s revert_after_effective_s
         session_idle_s session_max_s setting_changes_per_day settlement_wait_s standby_lock_s standby_max standby_proof_s
-        standby_wait_s
+        standby_wait_s wrong_codes_per_day
     };
     let mut all = constants.into_iter().chain([("page", PAGE.to_string())]);
     let (name, digits) = all.find(|(known, _)| *known == name)?;

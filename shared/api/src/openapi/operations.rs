@@ -178,6 +178,11 @@ pub(super) const OTP_SEND_LIMIT: Problems = shared(
     "Too many codes for this phone, or too soon after the last one.",
     &["OTP_SEND_LIMIT"],
 );
+pub(super) const OTP_TRY_LIMIT: Problems = shared(
+    "OtpTryLimit",
+    "Too many wrong codes in the last 24 h; no code was compared.",
+    &["OTP_TRY_LIMIT"],
+);
 pub(super) const OTP_CHANNEL_DOWN: Problems = shared(
     "OtpChannelDown",
     "The code could not be sent; nothing was counted.",
@@ -256,7 +261,7 @@ pub(super) fn operation(route: Route) -> Operation {
                     "ID_EXPIRED", "ENTITY_NEEDS_SUPPORT", "OTP_WRONG_ACTIVATION", "OTP_EXPIRED_ACTIVATION",
                     "OTP_TOO_MANY_ACTIVATION", "OTP_TOO_MANY_LOCKED", "IDEMPOTENCY_MISMATCH",
                 ]),
-                OTP_SEND_LIMIT,
+                own("Too many codes were sent, or too many wrong ones were tried.", &["OTP_SEND_LIMIT", "OTP_TRY_LIMIT"]),
                 OTP_CHANNEL_DOWN,
             ],
         },
@@ -333,6 +338,7 @@ pub(super) fn operation(route: Route) -> Operation {
                 STEP_OUT_OF_ORDER,
                 REQUEST_EXPIRED,
                 own("A value is not acceptable. `errors` names all invalid fields at once.", &["OTP_WRONG", "OTP_EXPIRED", "OTP_TOO_MANY", "IDEMPOTENCY_MISMATCH"]),
+                OTP_TRY_LIMIT,
             ],
         },
         Route::GetAgreement => Operation {
@@ -393,6 +399,7 @@ pub(super) fn operation(route: Route) -> Operation {
                     "OTP_WRONG", "OTP_EXPIRED", "OTP_TOO_MANY", "MICRO_DEPOSIT_WRONG", "MICRO_DEPOSIT_WRONG_LAST",
                     "MICRO_DEPOSIT_EXPIRED", "MICRO_DEPOSIT_RETURNED", "IDEMPOTENCY_MISMATCH",
                 ]),
+                OTP_TRY_LIMIT,
                 own("The bank has not confirmed the deposit yet; no attempt was used.", &["UPSTREAM_BUSY_DEPOSIT"]),
             ],
         },

@@ -142,6 +142,8 @@ pub(super) fn examples() -> Vec<Example> {
         example("DAILY_REQUEST_LIMIT", "",
             Rejection::new(Code::DailyRequestLimit).retry_after(39_600).not_counted().next(&[Wait])),
         example("OTP_SEND_LIMIT", "", Rejection::new(Code::OtpSendLimit).not_counted().retry_after(42)),
+        example("OTP_TRY_LIMIT", "",
+            Rejection::new(Code::OtpTryLimit).retry_after(39_600).not_counted().next(&[Wait, ContactSupport])),
         example("CARD_CHECK_LIMIT", "",
             Rejection::new(Code::CardCheckLimit).retry_after(39_600).not_counted().next(&[Wait, Cancel])),
         example("INTERNAL", "", Rejection::new(Code::Internal).retry_after(1)),

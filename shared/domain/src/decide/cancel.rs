@@ -15,9 +15,12 @@ impl Context<'_> {
             reason: None,
         };
         let mut state = self.changed_state();
-        if matches!(rebind.stage, RebindState::IdentityPending { .. }) {
-            // Cancelled before the identity code was confirmed, so the rebind does not count toward the daily limit.
-            state.requests.refund(rebind.created_at);
+        if let RebindState::IdentityPending { attempts, .. } = &rebind.stage
+            && attempts.wrong == 0
+        {
+            // Cancelled before a code was tried, so the rebind does not count toward the daily limit of rebinds. After a
+            // wrong code it counts, otherwise each rebind would bring new attempts.
+            state.device_counts.refund_rebind(rebind.created_at);
         }
         let event = Event::Cancelled(of_rebind(rebind));
         Ok(self.advance(state, rebind, stage, event))

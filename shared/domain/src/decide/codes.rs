@@ -8,6 +8,7 @@ use super::challenge::{
 use super::{Context, create, of_rebind};
 use crate::error_code::ErrorCode;
 use crate::history::event::{self, Event};
+use crate::merchant::MerchantState;
 use crate::next_action::NextAction;
 use crate::policy::MINUTE_S;
 use crate::rebind::{
@@ -56,8 +57,13 @@ impl Context<'_> {
             return self.no_attempts_left(rebind, purpose, attempts);
         }
         self.check_proofs(&rebind.stage, purpose)?;
+        if let Challenge::Sms(code) = challenge {
+            self.check_sms_code(code, purpose, left)?;
+        }
+        // A right code is refused too, otherwise the reply would show which one is right.
+        self.check_wrong_codes()?;
         match challenge {
-            Challenge::Sms(code) => self.check_sms_code(code, purpose, left)?,
+            Challenge::Sms(_) => {}
             // Before an attempt is reserved, and only if it would be: the deposit may have come back.
             Challenge::Deposit { .. } if !deposit_polled => {
                 return Ok(Transition {
@@ -227,8 +233,11 @@ impl Context<'_> {
         let max = attempts_max(&rebind.stage, purpose, self.policy);
         let mut attempts = attempts.clone();
         attempts.wrong = attempts.wrong.saturating_add(1);
+        let mut state = self.changed_state();
+        let guessed = self.count_wrong_code(&mut state);
         if attempts.wrong >= max {
-            return self.attempts_exhausted(rebind, purpose, attempts);
+            // The owner is notified of the end of the rebind.
+            return self.attempts_exhausted(state, rebind, purpose, attempts);
         }
         let (code, next) = if rebind.has_deposit() && purpose == OtpPurpose::Card {
             (
@@ -245,6 +254,8 @@ impl Context<'_> {
         };
         let refusal = Rejection::new(code).counted(attempts.left(max)).next(&next);
         Transition {
+            state: Some(state),
+            event: guessed.map(|event| self.event(event, None)),
             outcome: Outcome::Refused(Box::new(refusal)),
             ..self.with_attempts(rebind, purpose, attempts)
         }
@@ -265,12 +276,15 @@ impl Context<'_> {
             return Err(Rejection::new(ErrorCode::VersionConflict)
                 .retry_after(self.policy.code_deciding_s - age_s));
         }
-        Ok(self.attempts_exhausted(rebind, purpose, attempts.clone()))
+        // Nobody knows whether the unsettled attempts were wrong, so they are not counted for the day.
+        let state = self.changed_state();
+        Ok(self.attempts_exhausted(state, rebind, purpose, attempts.clone()))
     }
 
     /// Ends the rebind. A standby card stays, but its switch is locked for a while.
     fn attempts_exhausted(
         &self,
+        state: MerchantState,
         rebind: &Rebind,
         purpose: OtpPurpose,
         attempts: Attempts,
@@ -293,17 +307,17 @@ impl Context<'_> {
                     .next(&[NextAction::Wait]);
                 Transition {
                     outcome: Outcome::Refused(Box::new(refusal)),
-                    ..self.advance(self.changed_state(), rebind, stage, event)
+                    ..self.advance(state, rebind, stage, event)
                 }
             }
             _ if rebind.has_deposit() && purpose == OtpPurpose::Card => self.reject(
-                self.changed_state(),
+                state,
                 rebind,
                 Rejection::new(ErrorCode::MicroDepositWrong).counted(0),
                 None,
             ),
             _ => self.reject(
-                self.changed_state(),
+                state,
                 rebind,
                 Rejection::new(ErrorCode::OtpTooMany).counted(0),
                 None,
@@ -321,7 +335,7 @@ impl Context<'_> {
         }
     }
 
-    /// Writes new attempt counters: only the rebind and its revision change, not the merchant state.
+    /// Writes new attempt counters: only the rebind and its revision change, not its version.
     fn with_attempts(&self, rebind: &Rebind, purpose: OtpPurpose, changed: Attempts) -> Transition {
         let mut next = rebind.clone();
         match (&mut next.stage, purpose) {

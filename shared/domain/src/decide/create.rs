@@ -92,7 +92,7 @@ impl Context<'_> {
         check_rebind_allowed(self.merchant, self.policy, self.now)?;
         check_card(self.merchant, facts)?;
         self.check_standby_limit(create.purpose)?;
-        check_daily_limit(self.merchant, self.policy, self.now)?;
+        self.check_daily_limit()?;
 
         let number = state.rebinds.saturating_add(1);
         if number > RebindId::NUMBER_MAX {
@@ -133,7 +133,7 @@ impl Context<'_> {
         let mut after = self.changed_state();
         after.rebinds = number;
         after.open = Some(number);
-        after.requests.add(DAY_S, self.now);
+        self.count_rebind(&mut after);
         Ok(self.advance(after, &rebind, stage, event))
     }
 
@@ -210,7 +210,7 @@ pub fn blocked_by(
         .not_frozen()
         .and_then(|()| ctx.fresh_login())
         .and_then(|()| check_rebind_allowed(merchant, policy, now))
-        .and_then(|()| check_daily_limit(merchant, policy, now));
+        .and_then(|()| ctx.check_daily_limit());
     checks.err().map(|refusal| refusal.code)
 }
 
@@ -314,15 +314,6 @@ fn check_card(merchant: &Merchant, card: &CardFacts) -> Result<(), Rejection> {
             .next(&[NextAction::ActivateStandby, NextAction::UnbindCard]));
     }
     Ok(())
-}
-
-/// Checks the number of rebinds per day.
-pub(super) fn check_daily_limit(
-    merchant: &Merchant,
-    policy: &Policy,
-    now: Timestamp,
-) -> Result<(), Rejection> {
-    check_per_day(&merchant.state.requests, policy.rebinds_per_day, now)
 }
 
 /// Checks that one more entry is within `limit` per day.

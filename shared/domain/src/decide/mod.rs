@@ -14,6 +14,7 @@ mod clean_up;
 mod codes;
 mod contact;
 mod create;
+mod day_limits;
 mod freeze;
 mod identity;
 mod next_actions;

@@ -121,6 +121,7 @@ events! {
     IdentityMismatched(OfRebind),
     CodeSent(CodeSent),
     CodeWrong(CodeWrong),
+    CodeGuessed(NoFacts),
     IdentityConfirmed(OfRebind),
     AgreementSigned(AgreementSigned),
     CardCheckAnswered(CardCheckAnswered),

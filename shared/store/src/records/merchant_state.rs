@@ -1,6 +1,7 @@
 //! The state of a merchant.
 
 use super::card::CardV1;
+use super::device_counts::DeviceCountsV1;
 use super::stored::{Stored, stored};
 use super::window::WindowV1;
 use super::{Attributes, check_version, due, is_zero, session, version};
@@ -64,8 +65,8 @@ stored! {
         notice_sms: WindowV1,
         #[serde(rename = "lost", skip_serializing_if = "Option::is_none")]
         lost_at: Option<i64>,
-        #[serde(rename = "req", default, skip_serializing_if = "WindowV1::is_empty")]
-        requests: WindowV1,
+        #[serde(rename = "day", default, skip_serializing_if = "DeviceCountsV1::is_empty")]
+        device_counts: DeviceCountsV1,
         #[serde(rename = "mis", default, skip_serializing_if = "WindowV1::is_empty")]
         id_mismatches: WindowV1,
         #[serde(rename = "bank", default, skip_serializing_if = "Vec::is_empty")]

@@ -21,6 +21,7 @@
 pub mod account;
 pub mod card;
 pub mod card_holders;
+mod device_counts;
 pub mod event;
 pub mod freeze_counter;
 pub mod idempotency;

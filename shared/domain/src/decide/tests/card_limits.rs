@@ -10,7 +10,7 @@ use crate::rejection::Rejection;
 /// A rebind for this card that is about to call the bank, an hour later.
 fn about_to_ask(world: World, card: &str) -> World {
     let mut world = world.later(HOUR_S).login();
-    world.merchant.state.requests = Default::default();
+    world.merchant.state.device_counts = Default::default();
     let world = world.then(create_for(card)).then(document(true));
     let shown_at = world.now.plus_s(-10);
     world

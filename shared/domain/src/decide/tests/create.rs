@@ -3,6 +3,7 @@
 use super::fixture::*;
 use crate::card::CardType;
 use crate::decide::{Command, blocked_by};
+use crate::device_counts::DeviceCounts;
 use crate::error_code::ErrorCode;
 use crate::format::DocumentExpiry;
 use crate::ids::RebindId;
@@ -18,7 +19,9 @@ fn every_obstacle() -> World {
     state.frozen = frozen(t(0));
     state.security_changed_at = Some(t(0));
     state.cooldown_until = Some(t(DAY_S));
-    state.requests = Window::from_iter([t(0); POLICY.rebinds_per_day]);
+    let device = &state.sessions[0].as_ref().unwrap().device;
+    let counts = state.device_counts.of_mut(device, &POLICY, t(0));
+    counts.rebinds = Window::from_iter([t(0); POLICY.rebinds_per_day]);
     for session in state.sessions.iter_mut().flatten() {
         session.login_at = t(-HOUR_S);
     }
@@ -70,7 +73,7 @@ fn create_checks_in_contract_order() {
     world.merchant.state.cooldown_until = None;
     assert_eq!(refused(&world, credit_card()), ErrorCode::CardTypeCredit);
     assert_eq!(refused(&world, create()), ErrorCode::DailyRequestLimit);
-    world.merchant.state.requests = Window::default();
+    world.merchant.state.device_counts = DeviceCounts::default();
     assert!(world.decide(create()).is_ok());
 }
 
@@ -94,7 +97,7 @@ fn blocked_by_is_the_first_reason() {
     assert_eq!(blocked(&world), Some(ErrorCode::RebindCooldown));
     world.merchant.state.cooldown_until = None;
     assert_eq!(blocked(&world), Some(ErrorCode::DailyRequestLimit));
-    world.merchant.state.requests = Window::default();
+    world.merchant.state.device_counts = DeviceCounts::default();
     assert_eq!(blocked(&world), None);
 }
 

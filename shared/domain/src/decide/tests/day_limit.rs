@@ -5,12 +5,20 @@ use super::states::wrong_documents;
 use crate::decide::{BankAnswer, Command};
 use crate::error_code::ErrorCode;
 use crate::next_action::NextAction;
+use crate::window::Window;
 
 /// A rebind that was cancelled after the identity code was confirmed.
 fn counted(world: World) -> World {
     let mut world = world.login().agreement_pending();
     world.done(Command::Cancel);
     world.later(60)
+}
+
+/// The counted rebinds of the session's device.
+fn rebinds(world: &World) -> Window {
+    let device = &world.merchant.state.sessions[0].as_ref().unwrap().device;
+    let counts = &world.merchant.state.device_counts;
+    counts.of(device, &POLICY, world.now).rebinds
 }
 
 #[test]
@@ -38,12 +46,12 @@ fn early_cancel_is_not_counted() {
         world = world.identity_sent().then(Command::Cancel);
         world = wrong_documents(world.created(), 1).then(Command::Cancel);
     }
-    assert_eq!(world.merchant.state.requests.times().count(), 0);
+    assert_eq!(rebinds(&world).times().count(), 0);
 }
 
 #[test]
 fn late_cancel_and_rejection_are_counted() {
-    let requests = |world: &World| world.merchant.state.requests.count(DAY_S, world.now);
+    let requests = |world: &World| rebinds(world).count(DAY_S, world.now);
     assert_eq!(
         requests(&World::new().agreement_pending().then(Command::Cancel)),
         1
@@ -63,17 +71,11 @@ fn cancel_refunds_only_its_own_request() {
         .login()
         .created()
         .then(Command::Cancel);
-    assert_eq!(
-        world.merchant.state.requests.times().collect::<Vec<_>>(),
-        [t(0)]
-    );
+    assert_eq!(rebinds(&world).times().collect::<Vec<_>>(), [t(0)]);
 }
 
 #[test]
 fn old_requests_are_dropped() {
     let world = counted(World::new()).at(DAY_S).login().created();
-    assert_eq!(
-        world.merchant.state.requests.times().collect::<Vec<_>>(),
-        [t(DAY_S)]
-    );
+    assert_eq!(rebinds(&world).times().collect::<Vec<_>>(), [t(DAY_S)]);
 }

@@ -14,6 +14,7 @@ mod deposits;
 mod devices;
 mod fixture;
 mod freeze;
+mod guesses;
 mod identity;
 mod kept;
 mod merchant;

@@ -1,6 +1,7 @@
 //! Prints states, refusals and changes as text.
 
 use crate::card::Card;
+use crate::device_counts::DayCounts;
 use crate::merchant::{
     BoundCard, FreezeCode, Merchant, Replaced, ReplacedCard, Settlement, StandbyCard,
 };
@@ -10,6 +11,7 @@ use crate::rebind::{Attempts, CardCheck, Rebind, RebindState, SentOtp, TestTrans
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transition::{EndedSessions, FingerprintRule, Outcome, PayoutChange, Transition};
+use crate::window::Window;
 
 /// A refusal on one line.
 pub(super) fn refusal(refusal: &Rejection) -> String {
@@ -154,6 +156,11 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
         value,
         of_stage: true,
     });
+    let counted = |window: fn(&DayCounts) -> &Window| {
+        let windows = state.device_counts.all().map(window);
+        let sum: usize = windows.map(|window| window.count(DAY_S, now)).sum();
+        sum.to_string()
+    };
     let others = [
         (
             "number",
@@ -247,7 +254,9 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
             "short cooldown used",
             option(state.lost_at, |at| moment(at, now)),
         ),
-        ("requests", state.requests.count(DAY_S, now).to_string()),
+        ("requests", counted(|counts| &counts.rebinds)),
+        ("requests refunded", counted(|counts| &counts.refunded)),
+        ("wrong codes", counted(|counts| &counts.wrong_codes)),
         (
             "mismatches today",
             state.id_mismatches.count(DAY_S, now).to_string(),

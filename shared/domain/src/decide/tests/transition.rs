@@ -111,6 +111,7 @@ fn event_has_its_rebind_and_no_personal_data() {
                     | Kind::PushTargetRefreshed
                     | Kind::DeviceAdded
                     | Kind::Unfrozen
+                    | Kind::CodeGuessed
                     | Kind::FreezeCodeGuessed
                     | Kind::CooldownEnded
             );

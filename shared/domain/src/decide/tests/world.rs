@@ -21,6 +21,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A policy with limits so low that random commands reach them.
 pub(super) const TIGHT: Policy = Policy {
     rebinds_per_day: 3,
+    creations_per_day: 5,
+    wrong_codes_per_day: 6,
+    wrong_codes_notified_from: 3,
     id_mismatches_per_rebind: 2,
     id_mismatches_per_day: 3,
     bank_calls_per_card_day: 2,
@@ -176,7 +179,7 @@ impl Store {
             created.sealed_number = Some(Sealed(vec![1]));
         }
         let after = transition.applied_to(&before);
-        check_versions(&before, &transition, &after);
+        check_versions(&before, act, &transition, &after);
         check_stages(&before, &after, act);
         check_code(&before, &transition, &after);
         check_freeze(&before, &transition, &after);
@@ -366,6 +369,13 @@ impl Store {
         }
         let rebind = after.rebind.as_ref().unwrap();
         let number = rebind.rebind_id.number();
+        if let Command::ReserveAttempt { .. } = act {
+            let session = by.and_then(|slot| after.state.sessions[usize::from(slot)].as_ref());
+            let device = &session.unwrap().device;
+            let counts = after.state.device_counts.of(device, &TIGHT, self.now);
+            let wrong = counts.wrong_codes.count(DAY_S, self.now);
+            assert!(wrong < TIGHT.wrong_codes_per_day);
+        }
         match (act, &rebind.stage) {
             (Command::ReserveAttempt { purpose, .. }, stage)
                 if deposit_of(stage).is_some() && *purpose == OtpPurpose::Card =>
@@ -440,7 +450,15 @@ impl Store {
                 .filter(|rebind| rebind.is_open(self.now));
             assert!(open.count() <= 1);
         }
-        assert!(state.requests.count(DAY_S, self.now) <= TIGHT.rebinds_per_day);
+        for counts in state.device_counts.all() {
+            assert!(counts.rebinds.count(DAY_S, self.now) <= TIGHT.rebinds_per_day);
+            let created = counts
+                .rebinds
+                .times()
+                .chain(counts.refunded.times())
+                .count();
+            assert!(created <= TIGHT.creations_per_day);
+        }
         assert!(state.id_mismatches.count(DAY_S, self.now) <= TIGHT.id_mismatches_per_day);
         assert!(state.bank_calls.len() <= TIGHT.bank_calls_per_day);
         for card in ["a", "b"] {
@@ -505,7 +523,11 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
 
 /// Checks that every change of the merchant state is one version and one event, except bookkeeping of bank calls. Attempts
 /// change neither.
-fn check_versions(before: &Merchant, transition: &Transition, after: &Merchant) {
+fn check_versions(before: &Merchant, act: &Command, transition: &Transition, after: &Merchant) {
+    let kind = transition.event.as_ref().map(|event| event.kind());
+    // A wrong code that ends nothing is only counted.
+    let counted = matches!(act, Command::SettleAttempt { right: false, .. })
+        && matches!(kind, None | Some(EventKind::CodeGuessed));
     let bookkeeping = matches!(
         after.rebind.as_ref().map(|rebind| &rebind.stage),
         Some(
@@ -525,12 +547,15 @@ fn check_versions(before: &Merchant, transition: &Transition, after: &Merchant) 
         (Some(state), Some(_)) => assert_eq!(state.version, before.state.version + 1),
         (Some(state), None) => {
             assert_eq!(state.version, before.state.version + 1);
-            assert!(bookkeeping, "a change without an event");
-            // Bookkeeping changes only the daily count of bank calls and the session's last change.
+            assert!(bookkeeping || counted, "a change without an event");
+            // Bookkeeping changes only daily counts and the session's last change.
             let mut quiet = before.state.clone();
             quiet.version = state.version;
             quiet.rebind_version = state.rebind_version;
-            quiet.bank_calls.clone_from(&state.bank_calls);
+            match counted {
+                true => quiet.device_counts.clone_from(&state.device_counts),
+                false => quiet.bank_calls.clone_from(&state.bank_calls),
+            }
             quiet.sessions.clone_from(&state.sessions);
             assert_eq!(&quiet, state);
         }
@@ -545,7 +570,7 @@ fn check_versions(before: &Merchant, transition: &Transition, after: &Merchant) 
     match (&transition.rebind, old, new) {
         (None, old, new) => assert_eq!(old, new),
         (Some(_), Some(old), Some(new)) if old.0 == new.0 => {
-            let moved = u32::from(transition.state.is_some());
+            let moved = u32::from(transition.state.is_some() && !counted);
             assert_eq!((new.1, new.2), (old.1 + moved, old.2 + 1));
         }
         (Some(_), _, Some(new)) => assert_eq!((new.1, new.2), (1, 1)),

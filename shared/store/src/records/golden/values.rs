@@ -15,6 +15,7 @@ use application::ports::{
 };
 use domain::card::{Card, CardType};
 use domain::device::{DeviceTag, KnownDevice, Logins, SessionDevice, SlotUse};
+use domain::device_counts::{DayCounts, DeviceCounts};
 use domain::error_code::ErrorCode;
 use domain::format::DocumentExpiry;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
@@ -273,7 +274,20 @@ fn full_state() -> MerchantState {
         freeze_guesses_notified_at: Some(t(-5)),
         notice_sms: window(&[-90]),
         lost_at: Some(t(-400 * DAY_S)),
-        requests: window(&[-HOUR_S, 0]),
+        device_counts: DeviceCounts {
+            young: DayCounts {
+                wrong_codes: window(&[-90, -30]),
+                ..DayCounts::default()
+            },
+            older: vec![(
+                DeviceTag::of("abcdefghijklmnopqrstuv"),
+                DayCounts {
+                    wrong_codes: window(&[30]),
+                    rebinds: window(&[-HOUR_S, 0]),
+                    refunded: window(&[-2 * HOUR_S]),
+                },
+            )],
+        },
         id_mismatches: window(&[60]),
         bank_calls: vec![BankCall {
             at: t(900),
