@@ -1,6 +1,6 @@
 //! OTPs: guessed, taken from another rebind, relayed to another phone, attempts exhausted.
 
-use crate::{Item, NAME, POLICY, change_json, item_of, put_item, refused};
+use crate::{Item, NAME, OTHER, POLICY, change_json, item_of, put_item, refused};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -109,6 +109,62 @@ async fn otp_guessed_over_resends() {
     confirm(&app, &rebind, &right)
         .await
         .is(409, "STEP_OUT_OF_ORDER");
+}
+
+/// Guesses until no code is compared any more, at most four times in a rebind. Returns the number of guesses, and the last
+/// rebind with its right OTP.
+async fn guess_over_rebinds(app: &App) -> (usize, String, String) {
+    let mut guesses = 0;
+    loop {
+        let (rebind, right) = identity_otp(app, GOOD_CARD).await;
+        for _ in 1..POLICY.code_attempts {
+            let answer = confirm(app, &rebind, wrong_otp(&right)).await;
+            if answer.code() == "OTP_TRY_LIMIT" {
+                return (guesses, rebind, right);
+            }
+            refused(&answer, 422, "OTP_WRONG");
+            guesses += 1;
+            assert!(guesses <= POLICY.wrong_codes_per_day, "{guesses}");
+        }
+        app.cancel(&rebind).await;
+        app.system.pass_s(POLICY.code_gap_s);
+    }
+}
+
+#[tokio::test]
+async fn four_wrong_codes_and_a_cancel_again_and_again() {
+    let (world, app) = InProcess::with(NAME).await;
+    let (guesses, rebind, right) = guess_over_rebinds(&app).await;
+    assert_eq!(guesses, POLICY.wrong_codes_per_day);
+    // The thief does not learn which code is right, and the rebind stays open for the owner.
+    refused(&confirm(&app, &rebind, &right).await, 429, "OTP_TRY_LIMIT");
+    app.get(&rebind).await.is(200, "identity_pending");
+    assert_eq!(world.count(NAME, "code_guessed").await, 1);
+
+    // A single wrong code and a cancellation do not bring new attempts either.
+    let (_, app) = InProcess::with(OTHER).await;
+    for _ in 0..POLICY.rebinds_per_day {
+        let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
+        confirm(&app, &rebind, wrong_otp(&right)).await.ok(422);
+        app.cancel(&rebind).await;
+        app.system.pass_s(POLICY.code_gap_s);
+    }
+    let body = app.request_body(GOOD_CARD);
+    let further = app.keyed("k", "/v1/rebinds", body).await;
+    refused(&further, 429, "DAILY_REQUEST_LIMIT");
+}
+
+#[tokio::test]
+async fn strangers_guesses_use_up_the_owners_codes() {
+    let (world, app) = InProcess::with(NAME).await;
+    let thief = world.log_in_on(NAME, "a thief's phone").await;
+    let (_, rebind, _) = guess_over_rebinds(&thief).await;
+    thief.cancel(&rebind).await;
+    world.pass_s(POLICY.code_gap_s);
+    let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
+    confirm(&app, &rebind, &right)
+        .await
+        .is(200, "agreement_pending");
 }
 
 #[tokio::test]

@@ -220,6 +220,26 @@ async fn ids_of_another_merchant() {
 }
 
 #[tokio::test]
+async fn rebinds_created_and_cancelled_without_end() {
+    let (world, app) = InProcess::with(NAME).await;
+    let mut created = 0;
+    loop {
+        let body = app.request_body(GOOD_CARD);
+        let answer = app.keyed(&format!("k{created}"), "/v1/rebinds", body).await;
+        if answer.status == 429 {
+            assert_eq!(answer.code(), "DAILY_REQUEST_LIMIT");
+            break;
+        }
+        created += 1;
+        assert!(created <= POLICY.creations_per_day, "{created}");
+        let id = answer.body["rebind_id"].as_str().unwrap();
+        app.cancel(&format!("/v1/rebinds/{id}")).await;
+    }
+    assert_eq!(created, POLICY.creations_per_day);
+    assert_eq!(world.count(NAME, "rebind_requested").await, created);
+}
+
+#[tokio::test]
 async fn requests_replayed() {
     let (world, app) = InProcess::with(NAME).await;
     let phone = app.profile.phone.clone();
