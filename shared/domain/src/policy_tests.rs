@@ -14,7 +14,7 @@ const VERSIONS: [(u32, &str); 2] = [
     ),
     (
         2,
-        "f033acad781d5af3461cbf5b6479d01585f8d578a3f0ae453ee6cfc697a999ca",
+        "f01284d6906551fe3f4515540d056a059823f20c7a99981588c460e4d402ec6c",
     ),
 ];
 

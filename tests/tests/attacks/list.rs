@@ -5,7 +5,7 @@ use std::path::Path;
 use tests::defences;
 use tests::metrics::metric;
 
-const MODULES: [(&str, &str); 11] = [
+const MODULES: [(&str, &str); 12] = [
     ("codes", include_str!("codes.rs")),
     ("contact", include_str!("contact.rs")),
     ("devices", include_str!("devices.rs")),
