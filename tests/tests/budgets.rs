@@ -552,9 +552,8 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
     state.push_refreshes = over_the_day(policy.push_refreshes_per_day).collect();
     state.notice_sms = over_the_day(policy.notice_sms_per_day).collect();
     state.freeze_guesses_notified_at = Some(now);
-    // As many wrong codes as are compared at the same time come on top of the limit.
     let counts = || DayCounts {
-        wrong_codes: over_the_day(policy.wrong_codes_per_day + 4).collect(),
+        wrong_codes: over_the_day(policy.wrong_codes_per_day).collect(),
         rebinds: over_the_day(policy.rebinds_per_day).collect(),
         refunded: over_the_day(policy.creations_per_day - policy.rebinds_per_day).collect(),
     };

@@ -37,6 +37,12 @@ impl Window {
         self.0.push(now);
     }
 
+    /// Keeps the newest entries. A limit needs no more entries than its number.
+    pub fn keep_newest(&mut self, count: usize) {
+        let surplus = self.0.len().saturating_sub(count);
+        self.0.drain(..surplus);
+    }
+
     /// Drops entries older than `span_s`.
     pub fn prune(&mut self, span_s: i64, now: Timestamp) {
         self.0.retain(|at| at.age_s_at(now) < span_s);

@@ -117,7 +117,7 @@ impl Bug {
                 }
                 (Self::BrokenChain, _) if sk == "Y" => {
                     alter(attributes(item), |state| {
-                        state["hash"] = json!("0".repeat(64))
+                        state["hash"] = json!("A".repeat(43))
                     });
                 }
                 (Self::SignatureWithoutEvent, Some(EventKind::AgreementSigned))

@@ -39,6 +39,10 @@ impl Context<'_> {
     pub(super) fn count_wrong_code(&self, state: &mut MerchantState) -> Option<Event> {
         let counts = self.day_counts_mut(state)?;
         counts.wrong_codes.add(DAY_S, self.now);
+        // Codes that are compared at the same time can exceed the limit.
+        counts
+            .wrong_codes
+            .keep_newest(self.policy.wrong_codes_per_day);
         let today = counts.wrong_codes.count(DAY_S, self.now);
         (today == self.policy.wrong_codes_notified_from)
             .then_some(Event::CodeGuessed(event::NoFacts))

@@ -5,11 +5,13 @@ use super::window::WindowV1;
 use application::ports::PortError;
 use domain::device::DeviceTag;
 use domain::device_counts::{DayCounts, DeviceCounts};
+use domain::window::Window;
 use serde::{Deserialize, Serialize};
 
-/// The device, empty for the young ones; then the times of wrong codes, of rebinds, of refunded ones.
+/// The device, empty for the young ones; the numbers of wrong codes and of rebinds; then the times of wrong codes, of
+/// rebinds and of refunded ones, as one list because that is short.
 #[derive(Serialize, Deserialize)]
-struct DayCountsV1(String, WindowV1, WindowV1, WindowV1);
+struct DayCountsV1(String, usize, usize, WindowV1);
 
 /// Only devices that have counts are stored.
 #[derive(Default, Serialize, Deserialize)]
@@ -29,9 +31,15 @@ impl DayCountsV1 {
             rebinds,
             refunded,
         } = counts;
-        let [wrong_codes, rebinds, refunded] = [wrong_codes, rebinds, refunded].map(WindowV1::of);
-        let is_empty = wrong_codes.is_empty() && rebinds.is_empty() && refunded.is_empty();
-        (!is_empty).then(|| Self(device.to_owned(), wrong_codes, rebinds, refunded))
+        let all: Window = (wrong_codes.times())
+            .chain(rebinds.times())
+            .chain(refunded.times())
+            .collect();
+        let count = |window: &Window| window.times().count();
+        (!all.is_empty()).then(|| {
+            let (wrong_codes, rebinds) = (count(wrong_codes), count(rebinds));
+            Self(device.to_owned(), wrong_codes, rebinds, WindowV1::of(&all))
+        })
     }
 }
 
@@ -47,11 +55,13 @@ impl Stored<DeviceCounts> for DeviceCountsV1 {
 
     fn back(self) -> Result<DeviceCounts, PortError> {
         let mut devices = DeviceCounts::default();
-        for DayCountsV1(device, wrong_codes, rebinds, refunded) in self.0 {
+        for DayCountsV1(device, wrong_codes, rebinds, all) in self.0 {
+            let all = all.back()?;
+            let mut times = all.times();
             let counts = DayCounts {
-                wrong_codes: wrong_codes.back()?,
-                rebinds: rebinds.back()?,
-                refunded: refunded.back()?,
+                wrong_codes: times.by_ref().take(wrong_codes).collect(),
+                rebinds: times.by_ref().take(rebinds).collect(),
+                refunded: times.collect(),
             };
             match device.is_empty() {
                 true => devices.young = counts,

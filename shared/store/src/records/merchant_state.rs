@@ -5,8 +5,10 @@ use super::device_counts::DeviceCountsV1;
 use super::stored::{Stored, stored};
 use super::window::WindowV1;
 use super::{Attributes, check_version, due, is_zero, session, version};
-use crate::item::{Item, get_json, get_n, json, n, opt_time, time};
+use crate::item::{Item, broken, get_json, get_n, json, n, opt_time, time};
 use application::ports::PortError;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::device::DeviceTag;
 use domain::ids::MerchantId;
 use domain::merchant::{
@@ -26,7 +28,7 @@ stored! {
         #[serde(rename = "seq")]
         last_seq: u64,
         #[serde(rename = "hash")]
-        last_hash: String,
+        last_hash: HashV1,
         #[serde(rename = "n")]
         rebinds: u32,
         #[serde(rename = "rv")]
@@ -156,6 +158,26 @@ stored! {
     }
 }
 
+const HASH_BYTES: usize = 32;
+
+/// The hash in base64url, which is shorter than hex.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct HashV1(String);
+
+impl Stored<String> for HashV1 {
+    fn of(hex: &String) -> Self {
+        let bytes = hex::decode(hex);
+        Self(bytes.map_or_else(|_| hex.clone(), |bytes| URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    fn back(self) -> Result<String, PortError> {
+        let bytes = URL_SAFE_NO_PAD.decode(self.0).ok();
+        let bytes = bytes.filter(|bytes| bytes.len() == HASH_BYTES);
+        bytes.map(hex::encode).ok_or_else(|| broken("a hash"))
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 enum ReplacedV1 {
     #[serde(rename = "u")]
@@ -188,10 +210,11 @@ impl Stored<Replaced> for ReplacedV1 {
     }
 }
 
-/// The event's sequence number, the rebind's number (0 without one), the end (0 without one), and whether it belongs to an
-/// activation.
+/// The event's sequence number, then as far as they are not 0: the end (0 without one), the rebind's number (0 without one),
+/// and 1 if it belongs to an activation.
 #[derive(Serialize, Deserialize)]
-struct FreezeCodeV1(u64, u32, i64, bool);
+#[serde(transparent)]
+struct FreezeCodeV1(Vec<i64>);
 
 impl Stored<FreezeCode> for FreezeCodeV1 {
     fn of(value: &FreezeCode) -> Self {
@@ -201,18 +224,28 @@ impl Stored<FreezeCode> for FreezeCodeV1 {
             good_until,
             activation,
         } = value;
-        let until = good_until.map_or(0, Timestamp::epoch_s);
-        Self(*seq, rebind.unwrap_or(0), until, *activation)
+        let mut numbers = vec![
+            i64::try_from(*seq).unwrap_or(i64::MAX),
+            good_until.map_or(0, Timestamp::epoch_s),
+            i64::from(rebind.unwrap_or(0)),
+            i64::from(*activation),
+        ];
+        while numbers.len() > 1 && numbers.last() == Some(&0) {
+            numbers.pop();
+        }
+        Self(numbers)
     }
 
     fn back(self) -> Result<FreezeCode, PortError> {
-        let Self(seq, rebind, until, activation) = self;
-        let until = (until != 0).then_some(until);
+        let number = |index: usize| self.0.get(index).copied().unwrap_or(0);
+        let unsigned = |index| u64::try_from(number(index)).map_err(|_| broken("a freeze code"));
+        let rebind = u32::try_from(unsigned(2)?).map_err(|_| broken("a freeze code"))?;
+        let until = (number(1) != 0).then(|| Timestamp::from_epoch_s(number(1)));
         Ok(FreezeCode {
-            seq,
+            seq: unsigned(0)?,
             rebind: (rebind != 0).then_some(rebind),
-            good_until: until.map(Stored::back).transpose()?,
-            activation,
+            good_until: until,
+            activation: number(3) != 0,
         })
     }
 }
@@ -253,12 +286,26 @@ impl Stored<PushTarget> for PushTargetV1 {
     }
 }
 
-stored! {
-    struct PendingSettlementV1 of PendingSettlement {
-        #[serde(rename = "set")]
-        settings: SettlementV1,
-        #[serde(rename = "at")]
-        effective_at: i64,
+/// The settings, then the time of their effect.
+#[derive(Serialize, Deserialize)]
+struct PendingSettlementV1(Cycle, String, u64, u64, i64);
+
+impl Stored<PendingSettlement> for PendingSettlementV1 {
+    fn of(value: &PendingSettlement) -> Self {
+        let PendingSettlement {
+            settings,
+            effective_at,
+        } = value;
+        let SettlementV1(cycle, payout_time, retained, limit) = SettlementV1::of(settings);
+        Self(cycle, payout_time, retained, limit, effective_at.epoch_s())
+    }
+
+    fn back(self) -> Result<PendingSettlement, PortError> {
+        let Self(cycle, payout_time, retained, limit, effective_at) = self;
+        Ok(PendingSettlement {
+            settings: SettlementV1(cycle, payout_time, retained, limit).back()?,
+            effective_at: effective_at.back()?,
+        })
     }
 }
 
