@@ -11,7 +11,7 @@ use domain::device_counts::{DayCounts, DeviceCounts};
 use domain::ids::{CardId, MerchantId};
 use domain::merchant::{BankCall, BoundCard, FreezeCode, MerchantState, PushTarget};
 use domain::merchant::{PendingSettlement, ReplacedCard, StandbyCard};
-use domain::policy::{DAY_S, Policy};
+use domain::policy::{DAY_S, HOUR_S, Policy};
 use domain::rebind::Mac;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -23,7 +23,8 @@ use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
 use tests::table_faults::Call;
 use tests::transport::Reply;
 
-/// Maximum capacity of one whole rebind, from login to notification.
+/// Maximum capacity of one whole rebind, from login to `completed`, with its notifications, reminders and the clean-up's work,
+/// without push.
 const RRU_MAX: f64 = 30.0;
 const WRU_MAX: f64 = 120.0;
 /// The largest item. A larger one would cost more for the smallest change.
@@ -33,6 +34,9 @@ const ITEM_MAX_BYTES: usize = 1_024;
 /// merchant state, latest rebind) might no longer fit one read unit.
 const FULLEST_HEAD_MAX_BYTES: usize = 3_072;
 const TRANSACTION_ITEMS_MAX: usize = 5;
+/// Maximum capacity of what the clean-up does later: it removes the old card and announces the end of the cooldown.
+const LATER_RRU_MAX: f64 = 7.0;
+const LATER_WRU_MAX: f64 = 20.0;
 
 /// Maximum number of calls to the table.
 mod calls_max {
@@ -51,11 +55,14 @@ mod calls_max {
     pub const NOTIFICATION_WITH_PUSH: usize = NOTIFICATION + 4;
     /// A wrong freeze code: the account, the merchant, two counters.
     pub const FREEZE_TRY: usize = 4;
+    /// The clean-up's work on a merchant: two reads and two writes.
+    pub const CLEAN_UP: usize = 4;
     /// A successful freeze: the account, the merchant, its write.
     pub const FREEZE: usize = 3;
 }
 use calls_max::{
-    FREEZE, FREEZE_TRY, LIST, NOTIFICATION, NOTIFICATION_WITH_PUSH, READ, STEP, TWO_WRITES,
+    CLEAN_UP, FREEZE, FREEZE_TRY, LIST, NOTIFICATION, NOTIFICATION_WITH_PUSH, READ, STEP,
+    TWO_WRITES,
 };
 
 /// List prices of us-east-1, in dollars per million.
@@ -200,6 +207,43 @@ async fn prove_card(table: &mut Table, app: &App, rebind: &str, done: &str) -> R
     confirm
 }
 
+/// A rebind after its notification. Checks the capacity of all of it.
+async fn whole_rebind(mut table: Table, world: &Arc<InProcess>) {
+    let _ = world.boundary.take();
+    for (of, wait_s) in [
+        ("first reminder", 8 * HOUR_S),
+        ("second reminder", 14 * HOUR_S),
+        ("completed", 2 * HOUR_S),
+    ] {
+        timed(&mut table, world, of, wait_s).await;
+    }
+    let (rru, wru) = table.print("a rebind");
+    print_cost(rru, wru);
+    assert!(rru <= RRU_MAX, "{rru} RRU");
+    assert!(wru <= WRU_MAX, "{wru} WRU");
+    let mut later = Table::default();
+    timed(&mut later, world, "old card removed", 7 * DAY_S).await;
+    timed(&mut later, world, "cooldown over", 22 * DAY_S).await;
+    let (rru, wru) = later.print("later");
+    assert!(rru <= LATER_RRU_MAX, "{rru} RRU");
+    assert!(wru <= LATER_WRU_MAX, "{wru} WRU");
+}
+
+/// A run of the clean-up after this time, and the notifications that it arms. Excludes its queries of the index, which every
+/// run makes, whatever is due, and its work on other merchants.
+async fn timed(table: &mut Table, world: &Arc<InProcess>, of: &str, wait_s: i64) {
+    world.pass_s(wait_s);
+    world.clean_up().await;
+    let mut calls = world.boundary.take();
+    let due = world.due_notifications().await;
+    world.deliver(due, world.now()).await;
+    calls.extend(world.boundary.take());
+    let is_own = |call: &Call| call.body.to_string().contains("M#mer_minority_name");
+    calls.retain(|call| is_own(call) && call.body["IndexName"].is_null());
+    assert!(!calls.is_empty(), "{of}");
+    table.calls(of, &calls, CLEAN_UP + NOTIFICATION);
+}
+
 /// Delivers the due notifications.
 async fn notifications(table: &mut Table, world: &Arc<InProcess>, of: &str, calls_max: usize) {
     let due = world.due_notifications().await;
@@ -250,11 +294,14 @@ async fn rebind_stays_within_budget() {
     prove_card(&mut table, &app, &rebind, "card confirm").await;
     let sizes = small(&world, Vec::new()).await;
     notifications(&mut table, &world, "two notifications", NOTIFICATION).await;
-    let (rru, wru) = table.print("a rebind");
-    print_cost(rru, wru);
-    assert!(rru <= RRU_MAX, "{rru} RRU");
-    assert!(wru <= WRU_MAX, "{wru} WRU");
+    print_sizes("the largest items of a rebind", &sizes);
+    whole_rebind(table, &world).await;
+}
 
+#[tokio::test]
+async fn requests_beside_a_rebind_keep_their_budgets() {
+    let (world, app) = InProcess::with("minority_name").await;
+    let rebind = app.activate(GOOD_CARD).await;
     let mut others = Table::default();
     let show = app.get(&rebind).await;
     others.step("show rebind", &show, READ);
@@ -263,7 +310,7 @@ async fn rebind_stays_within_budget() {
     let test = format!("{rebind}/test-transaction");
     let test = app.keyed("k-7", &test, ()).await.has("status", "succeeded");
     others.step("test transaction", &test, TWO_WRITES);
-    let sizes = small(&world, sizes).await;
+    let sizes = small(&world, Vec::new()).await;
     let new_device = app.on("new").await;
     others.step("login, new device", &new_device.login, 4);
     let end_others = app.delete("/v1/sessions").await;
@@ -271,7 +318,7 @@ async fn rebind_stays_within_budget() {
     let logout = app.delete("/v1/sessions/current");
     others.step("logout", &logout.await, 1);
     others.print("besides");
-    print_sizes("the largest items of a rebind", &sizes);
+    print_sizes("their largest items", &sizes);
 }
 
 /// A deposit costs no more than an OTP by SMS: the confirmation queries its arrival, and writes the answer only if it is new.
@@ -472,6 +519,7 @@ async fn resends_and_cancel_keep_their_budgets() {
 #[test]
 fn every_route_has_a_budget() {
     rebind_stays_within_budget();
+    requests_beside_a_rebind_keep_their_budgets();
     standby_and_switch_keep_their_budgets();
     settlement_keeps_its_budgets();
     freeze_and_push_keep_their_budgets();

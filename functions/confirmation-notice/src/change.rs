@@ -8,7 +8,7 @@ use application::transact::{Learned, Loaded, Start, Transactor, nothing_to_prepa
 use domain::decide::{Command, NotifiedBy};
 use domain::history::{ChainedEvent, Event};
 use domain::ids::MerchantId;
-use domain::merchant::ChangeAhead;
+use domain::merchant::{ChangeAhead, Profile};
 use domain::notification::Recipient;
 use domain::policy::Policy;
 use domain::reminder::{self, Reminder};
@@ -24,6 +24,8 @@ pub(super) struct Announced {
     ahead: Option<ChangeAhead>,
     /// The clock of the business rules.
     now: Timestamp,
+    /// The acquirer's record as read with the merchant; `None` if there is none.
+    record: Option<Profile>,
     /// The merchant as read, for the hand-over.
     loaded: Option<Loaded>,
 }
@@ -32,6 +34,11 @@ impl Announced {
     /// True until the notification is handed over.
     pub(super) fn waits(&self) -> bool {
         self.ahead.is_some_and(|ahead| ahead.waits)
+    }
+
+    /// The acquirer's record with the phones to notify.
+    pub(super) fn record(&self) -> Option<Profile> {
+        self.record.clone()
     }
 
     /// True if the change has neither taken effect nor been stopped.
@@ -95,6 +102,7 @@ impl<T: Table, K, M, P> ConfirmationNotice<T, K, M, P> {
                 .as_ref()
                 .and_then(|merchant| merchant.state.change_ahead(rebind, now)),
             now,
+            record: merchant.as_ref().map(|merchant| merchant.profile.clone()),
             loaded: merchant.map(Loaded::by_system),
         }))
     }

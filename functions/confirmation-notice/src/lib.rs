@@ -273,8 +273,11 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             }
             Notification::Reserved(phone) => self.sms.send(phone, &text).await?,
             Notification::OnFile | Notification::Previous => {
-                let record = self.store.profile(&event.merchant_id).await?;
-                let record = record.ok_or_else(|| {
+                let read = match change.as_deref().and_then(Announced::record) {
+                    Some(record) => Some(record),
+                    None => self.store.profile(&event.merchant_id).await?,
+                };
+                let record = read.ok_or_else(|| {
                     PortError::Permanent("the record", "the merchant has none".to_owned())
                 })?;
                 match notification.phone(&record) {

@@ -215,10 +215,8 @@ impl NotificationStep<'_> {
                 has_previous,
                 now,
             } => {
-                let retry_at = now.plus_s(policy.notification_retry_s);
+                // It stays due, so that a later run arms it again if it is not sent.
                 update.put("notice", Some(s(NOTIFICATION_DUE)));
-                update.put("due_bucket", Some(s(bucket(merchant, retry_at))));
-                update.put("due_at", Some(time(retry_at)));
                 update.put(ARMED_AT, Some(time(now)));
                 update.put("armed", Some(n(0)));
                 update.put(recipient_name(Recipient::OnFile), Some(s(OF_RECORD)));
