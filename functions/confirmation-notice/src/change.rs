@@ -24,7 +24,7 @@ pub(super) struct Announced {
     ahead: Option<ChangeAhead>,
     /// The clock of the business rules.
     now: Timestamp,
-    /// The acquirer's record as read with the merchant; `None` if there is none.
+    /// The acquirer's record as read with the merchant; `None` for an unknown merchant.
     record: Option<Profile>,
     /// The merchant as read, for the hand-over.
     loaded: Option<Loaded>,
