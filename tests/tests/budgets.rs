@@ -7,7 +7,7 @@ use api::routes::Route;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::decide::BankAnswer;
 use domain::device::DeviceTag;
-use domain::device_counts::{DayCounts, DeviceCounts};
+use domain::device_counts::{DayCounts, DeviceCounts, OlderDevice};
 use domain::ids::{CardId, MerchantId};
 use domain::merchant::{BankCall, BoundCard, FreezeCode, MerchantState, PushTarget};
 use domain::merchant::{PendingSettlement, ReplacedCard, StandbyCard};
@@ -605,10 +605,14 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
         rebinds: over_the_day(policy.rebinds_per_day).collect(),
         refunded: over_the_day(policy.creations_per_day - policy.rebinds_per_day).collect(),
     };
-    let older = (0..DeviceCounts::OLDER_MAX).map(|number| DeviceTag(format!("{number}").repeat(8)));
+    let older = (0..DeviceCounts::OLDER_MAX).map(|number| OlderDevice {
+        tag: DeviceTag(format!("{number}").repeat(8)),
+        first_seen: now.plus_s(-90 * DAY_S),
+        counts: counts(),
+    });
     state.device_counts = DeviceCounts {
         young: counts(),
-        older: older.map(|device| (device, counts())).collect(),
+        older: older.collect(),
     };
     state.last_seq = 9_999;
     state.held_payouts = 120;

@@ -41,9 +41,9 @@ pub struct ConfirmationNotice<T, K, M, P> {
     sandbox: bool,
 }
 
-/// Seconds after which no new send starts: half of the function's timeout, so that a slow publish and its mark can
-/// still finish. A send that is cut off in between would be repeated.
-pub const SEND_UNTIL_S: i64 = 30;
+/// Seconds after which no new send starts, so that a slow publish, its hand-over and its mark can still finish before the
+/// function's timeout. A send that is cut off in between would be repeated.
+pub const SEND_UNTIL_S: i64 = 24;
 
 /// The time budget of one invocation.
 struct InvocationBudget<'c, C> {

@@ -199,7 +199,8 @@ routes! {
         /// Needs a login younger than {fresh_login_s} (else 403). The holder's name is compared with the merchant's
         /// record and never stored from the request. A merchant has at most one open rebind. At most
         /// {rebinds_per_day} a day count, for all young devices together and for each older one; a rebind that is
-        /// cancelled before a code was tried does not. {creations_per_day} a day can be started in any case. A rebind
+        /// cancelled before its identity code was confirmed or a wrong code was entered does not. {creations_per_day} a
+        /// day can be started in any case. A rebind
         /// reserves nothing: the bank checks the card later, and only then it is activated.
         ///
         /// With `activate: false` the card becomes a standby card; there are at most {standby_max}
@@ -211,8 +212,7 @@ routes! {
         GetRebind = "GET /v1/rebinds/{id}", Session, Any, Ignored;
         /// Cancel a rebind
         ///
-        /// Before activation only. A rebind that is cancelled before the identity code is confirmed does not count
-        /// toward the daily limit.
+        /// Before activation only. `POST /v1/rebinds` says which cancelled rebinds count toward the daily limits.
         CancelRebind = "POST /v1/rebinds/{id}/cancel", Session, Any, Optional;
     }
 

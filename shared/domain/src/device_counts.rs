@@ -34,6 +34,21 @@ impl DayCounts {
         counted.max(created)
     }
 
+    /// Adds the counts of a device that no longer has its own.
+    fn extend(&mut self, other: Self) {
+        let Self {
+            wrong_codes,
+            rebinds,
+            refunded,
+        } = other;
+        let windows = self.windows_mut().into_iter();
+        for (window, more) in windows.zip([wrong_codes, rebinds, refunded]) {
+            let mut times: Vec<Timestamp> = window.times().chain(more.times()).collect();
+            times.sort_unstable();
+            *window = times.into_iter().collect();
+        }
+    }
+
     /// The windows, for code that treats them alike.
     fn windows_mut(&mut self) -> [&mut Window; 3] {
         [&mut self.wrong_codes, &mut self.rebinds, &mut self.refunded]
@@ -61,10 +76,21 @@ impl DayCounts {
 /// The counts of a merchant's devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceCounts {
-    /// All young devices, and older ones beyond [`DeviceCounts::OLDER_MAX`].
+    /// All young devices, and the younger ones of the others beyond [`DeviceCounts::OLDER_MAX`].
     pub young: DayCounts,
     /// Older devices, each on its own.
-    pub older: Vec<(DeviceTag, DayCounts)>,
+    pub older: Vec<OlderDevice>,
+}
+
+/// The counts of an older device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OlderDevice {
+    /// The device.
+    pub tag: DeviceTag,
+    /// Its first login.
+    pub first_seen: Timestamp,
+    /// Its counts.
+    pub counts: DayCounts,
 }
 
 impl DeviceCounts {
@@ -90,30 +116,34 @@ impl DeviceCounts {
         if device.first_seen.age_s_at(now) < policy.device_young_s {
             return &mut self.young;
         }
-        let mut older = self.older.iter();
-        let own = older.position(|(tag, _)| *tag == device.tag);
-        let own = own.or_else(|| {
-            let is_free = self.older.len() < Self::OLDER_MAX;
-            is_free.then(|| {
-                self.older.push((device.tag.clone(), DayCounts::default()));
-                self.older.len() - 1
-            })
-        });
-        match own.and_then(|index| self.older.get_mut(index)) {
-            Some((_, counts)) => counts,
+        if !self.older.iter().any(|older| older.tag == device.tag) {
+            self.older.push(OlderDevice {
+                tag: device.tag.clone(),
+                first_seen: device.first_seen,
+                counts: DayCounts::default(),
+            });
+            self.older.sort_by_key(|older| older.first_seen);
+            // The youngest of them has to count with the young ones.
+            for surplus in self.older.drain(Self::OLDER_MAX.min(self.older.len())..) {
+                self.young.extend(surplus.counts);
+            }
+        }
+        let mut older = self.older.iter_mut();
+        match older.find(|older| older.tag == device.tag) {
+            Some(own) => &mut own.counts,
             None => &mut self.young,
         }
     }
 
     /// The counts of all devices.
     pub fn all(&self) -> impl Iterator<Item = &DayCounts> {
-        let older = self.older.iter().map(|(_, counts)| counts);
+        let older = self.older.iter().map(|older| &older.counts);
         older.chain([&self.young])
     }
 
     /// Counts the rebind that was created at `created_at` as refunded.
     pub fn refund_rebind(&mut self, created_at: Timestamp) {
-        let older = self.older.iter_mut().map(|(_, counts)| counts);
+        let older = self.older.iter_mut().map(|older| &mut older.counts);
         for counts in older.chain([&mut self.young]) {
             if counts.rebinds.refund(created_at) {
                 counts.refunded.add(DAY_S, created_at);
@@ -124,9 +154,9 @@ impl DeviceCounts {
 
     fn prune(&mut self, now: Timestamp) {
         self.young.prune(now);
-        self.older.retain(|(_, counts)| !counts.is_empty_at(now));
-        for (_, counts) in &mut self.older {
-            counts.prune(now);
+        self.older.retain(|older| !older.counts.is_empty_at(now));
+        for older in &mut self.older {
+            older.counts.prune(now);
         }
     }
 }

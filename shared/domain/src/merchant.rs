@@ -143,7 +143,7 @@ pub struct MerchantState {
     pub id_mismatches: Window,
     /// The counted bank calls.
     pub bank_calls: Vec<BankCall>,
-    /// The settlement settings. [`Merchant::settlement`] tells whether pending ones have replaced them.
+    /// The settlement settings, as recorded. [`Merchant::settlement`] returns those in force.
     pub settlement: Settlement,
     /// Settlement settings that take effect later.
     pub pending_settlement: Option<PendingSettlement>,

@@ -1,11 +1,12 @@
 //! Settlement settings as a way to the payouts: stop them, or pile them up until the thief's card takes effect.
 
-use crate::NAME;
+use crate::{NAME, POLICY};
 use domain::policy::DAY_S;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tests::in_process::{App, InProcess};
 use tests::merchant::GOOD_CARD;
+use tests::transport::freeze_code_in;
 
 /// Settings by which nothing is paid out.
 async fn nothing_paid_out(app: &App) -> Value {
@@ -37,6 +38,29 @@ async fn payouts_stopped_with_the_password() {
     world.freeze(account, &code, source).await.ok(202);
     world.pass_s(DAY_S);
     assert_eq!(retained_fen(&world).await, [0, 0]);
+}
+
+/// The thief first uses up the day's SMS about devices, so that the announcement with the freeze code is not sent.
+#[tokio::test]
+async fn freeze_code_crowded_out_by_notices() {
+    let (world, thief) = InProcess::with(NAME).await;
+    for number in 0..POLICY.notice_sms_per_day {
+        let target = json!({"platform": "fcm", "token": format!("token-{number}")});
+        let path = format!("/v1/push-targets/{number}");
+        thief.put(&path, target).await.ok(204);
+        thief.delete(&path).await.ok(204);
+    }
+    world.deliver_due().await;
+    let before = world.sms.to(&thief.profile.phone).len();
+    let settings = nothing_paid_out(&thief).await;
+    thief.put("/v1/settlement", settings).await.ok(200);
+    world.deliver_due().await;
+    let texts = world.sms.to(&thief.profile.phone);
+    assert!(
+        texts[before..]
+            .iter()
+            .any(|text| freeze_code_in(text).is_some())
+    );
 }
 
 /// The settings are accepted just before the activation, and would take effect during its hold.

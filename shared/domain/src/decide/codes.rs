@@ -233,7 +233,9 @@ impl Context<'_> {
         let max = attempts_max(&rebind.stage, purpose, self.policy);
         let mut attempts = attempts.clone();
         attempts.wrong = attempts.wrong.saturating_add(1);
-        let mut state = self.changed_state();
+        // A wrong code does not prolong the session.
+        let mut state = self.merchant.state.clone();
+        state.version += 1;
         let guessed = self.count_wrong_code(&mut state);
         if attempts.wrong >= max {
             // The owner is notified of the end of the rebind.

@@ -43,7 +43,10 @@ impl Context<'_> {
         counts
             .wrong_codes
             .keep_newest(self.policy.wrong_codes_per_day);
-        let today = counts.wrong_codes.count(DAY_S, self.now);
+        let all = state.device_counts.all();
+        let today: usize = all
+            .map(|counts| counts.wrong_codes.count(DAY_S, self.now))
+            .sum();
         (today == self.policy.wrong_codes_notified_from)
             .then_some(Event::CodeGuessed(event::NoFacts))
     }

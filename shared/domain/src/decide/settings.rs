@@ -37,18 +37,24 @@ impl Context<'_> {
         }
         let effective_at = self.now.plus_s(self.policy.settlement_wait_s);
         let mut after = self.counted_change()?;
+        let freeze_code_seq = self.announce_settlement(&mut after, effective_at);
         let event = Event::SettlementChanged(event::SettlementChanged {
             before: in_force.clone(),
             after: next.clone(),
             effective_at,
-            freeze_code_seq: self.announce_settlement(&mut after, effective_at),
+            freeze_code_seq,
         });
         after.settlement = in_force.clone();
         after.pending_settlement = Some(PendingSettlement {
             settings: next,
             effective_at,
         });
-        let event = self.notice(&mut after, event);
+        let event = if freeze_code_seq > self.merchant.state.last_seq {
+            // No limit may keep a new freeze code from its owner.
+            self.event(event, None)
+        } else {
+            self.notice(&mut after, event)
+        };
         Ok(Transition {
             state: Some(after),
             event: Some(event),
@@ -56,7 +62,7 @@ impl Context<'_> {
         })
     }
 
-    /// Refuses a change during a hold. It could pile up payouts for the new card.
+    /// Refuses a change during a hold, because it could hold back payouts until the new card receives them.
     fn check_no_hold(&self) -> Result<(), Rejection> {
         let Some(last) = self.merchant.state.hold(self.now) else {
             return Ok(());
@@ -113,7 +119,10 @@ impl Context<'_> {
             settings: settings.clone(),
             withdrawn,
         });
-        let event = self.notice(&mut after, event);
+        let event = match withdrawn {
+            true => self.notice(&mut after, event),
+            false => self.event(event, None),
+        };
         Transition {
             state: Some(after),
             event: Some(event),
@@ -121,7 +130,7 @@ impl Context<'_> {
         }
     }
 
-    /// Drops settings that have not taken effect. Those that have are in force.
+    /// Drops settings that have not taken effect. Settings that are due stay in force.
     pub(super) fn end_pending_settlement(&self, state: &mut MerchantState) {
         state.settlement = self.merchant.settlement(self.policy, self.now).clone();
         state.pending_settlement = None;

@@ -4,14 +4,15 @@ use super::stored::Stored;
 use super::window::WindowV1;
 use application::ports::PortError;
 use domain::device::DeviceTag;
-use domain::device_counts::{DayCounts, DeviceCounts};
+use domain::device_counts::{DayCounts, DeviceCounts, OlderDevice};
+use domain::time::Timestamp;
 use domain::window::Window;
 use serde::{Deserialize, Serialize};
 
-/// The device, empty for the young ones; the numbers of wrong codes and of rebinds; then the times of wrong codes, of
+/// The device and its first login, empty and 0 for the young ones; the numbers of wrong codes and of rebinds; then the times of wrong codes, of
 /// rebinds and of refunded ones, as one list because that is short.
 #[derive(Serialize, Deserialize)]
-struct DayCountsV1(String, usize, usize, WindowV1);
+struct DayCountsV1(String, i64, usize, usize, WindowV1);
 
 /// Only devices that have counts are stored.
 #[derive(Default, Serialize, Deserialize)]
@@ -25,7 +26,7 @@ impl DeviceCountsV1 {
 }
 
 impl DayCountsV1 {
-    fn of(device: &str, counts: &DayCounts) -> Option<Self> {
+    fn of(device: &str, first_seen: i64, counts: &DayCounts) -> Option<Self> {
         let DayCounts {
             wrong_codes,
             rebinds,
@@ -38,24 +39,25 @@ impl DayCountsV1 {
         let count = |window: &Window| window.times().count();
         (!all.is_empty()).then(|| {
             let (wrong_codes, rebinds) = (count(wrong_codes), count(rebinds));
-            Self(device.to_owned(), wrong_codes, rebinds, WindowV1::of(&all))
+            let device = device.to_owned();
+            Self(device, first_seen, wrong_codes, rebinds, WindowV1::of(&all))
         })
     }
 }
 
 impl Stored<DeviceCounts> for DeviceCountsV1 {
     fn of(DeviceCounts { young, older }: &DeviceCounts) -> Self {
-        let older = older.iter().map(|(device, counts)| (&*device.0, counts));
-        let all = older.chain([("", young)]);
-        Self(
-            all.filter_map(|(device, counts)| DayCountsV1::of(device, counts))
-                .collect(),
-        )
+        let older = older.iter().map(|older| {
+            let first_seen = older.first_seen.epoch_s();
+            DayCountsV1::of(&older.tag.0, first_seen, &older.counts)
+        });
+        let all = older.chain([DayCountsV1::of("", 0, young)]);
+        Self(all.flatten().collect())
     }
 
     fn back(self) -> Result<DeviceCounts, PortError> {
         let mut devices = DeviceCounts::default();
-        for DayCountsV1(device, wrong_codes, rebinds, all) in self.0 {
+        for DayCountsV1(device, first_seen, wrong_codes, rebinds, all) in self.0 {
             let all = all.back()?;
             let mut times = all.times();
             let counts = DayCounts {
@@ -65,7 +67,11 @@ impl Stored<DeviceCounts> for DeviceCountsV1 {
             };
             match device.is_empty() {
                 true => devices.young = counts,
-                false => devices.older.push((DeviceTag(device), counts)),
+                false => devices.older.push(OlderDevice {
+                    tag: DeviceTag(device),
+                    first_seen: Timestamp::from_epoch_s(first_seen),
+                    counts,
+                }),
             }
         }
         Ok(devices)

@@ -39,19 +39,19 @@ stored! {
         active: Option<BoundCardV1>,
         #[serde(rename = "stby", default, skip_serializing_if = "Vec::is_empty")]
         standby: Vec<StandbyCardV1>,
-        #[serde(rename = "repl", default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(rename = "rp", default, skip_serializing_if = "Vec::is_empty")]
         replaced: Vec<ReplacedCardV1>,
-        #[serde(rename = "held", default, skip_serializing_if = "is_zero")]
+        #[serde(rename = "hd", default, skip_serializing_if = "is_zero")]
         held_payouts: u32,
         #[serde(rename = "fc", default, skip_serializing_if = "Vec::is_empty")]
         freeze_codes: Vec<FreezeCodeV1>,
-        #[serde(rename = "push", default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(rename = "pt", default, skip_serializing_if = "Vec::is_empty")]
         push_targets: Vec<PushTargetV1>,
-        #[serde(rename = "pushrm", skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "prm", skip_serializing_if = "Option::is_none")]
         push_removed_at: Option<i64>,
-        #[serde(rename = "setn", default, skip_serializing_if = "WindowV1::is_empty")]
+        #[serde(rename = "sn", default, skip_serializing_if = "WindowV1::is_empty")]
         setting_changes: WindowV1,
-        #[serde(rename = "refn", default, skip_serializing_if = "WindowV1::is_empty")]
+        #[serde(rename = "rn", default, skip_serializing_if = "WindowV1::is_empty")]
         push_refreshes: WindowV1,
         #[serde(rename = "last", skip_serializing_if = "Option::is_none")]
         last_activation: Option<LastActivationV1>,
@@ -61,21 +61,21 @@ stored! {
         security_changed_at: Option<i64>,
         #[serde(rename = "frz", skip_serializing_if = "Option::is_none")]
         frozen: Option<FrozenV1>,
-        #[serde(rename = "fcg", skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "fg", skip_serializing_if = "Option::is_none")]
         freeze_guesses_notified_at: Option<i64>,
-        #[serde(rename = "nsms", default, skip_serializing_if = "WindowV1::is_empty")]
+        #[serde(rename = "ns", default, skip_serializing_if = "WindowV1::is_empty")]
         notice_sms: WindowV1,
-        #[serde(rename = "lost", skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "lo", skip_serializing_if = "Option::is_none")]
         lost_at: Option<i64>,
         #[serde(rename = "day", default, skip_serializing_if = "DeviceCountsV1::is_empty")]
         device_counts: DeviceCountsV1,
-        #[serde(rename = "mis", default, skip_serializing_if = "WindowV1::is_empty")]
+        #[serde(rename = "ms", default, skip_serializing_if = "WindowV1::is_empty")]
         id_mismatches: WindowV1,
-        #[serde(rename = "bank", default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(rename = "bk", default, skip_serializing_if = "Vec::is_empty")]
         bank_calls: Vec<BankCallV1>,
         #[serde(rename = "set")]
         settlement: SettlementV1,
-        #[serde(rename = "setp", skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "sp", skip_serializing_if = "Option::is_none")]
         pending_settlement: Option<PendingSettlementV1>,
         #[serde(rename = "rec")]
         record_version: u32,

@@ -276,6 +276,24 @@ fn third_older_device_counts_with_the_young_ones() {
 }
 
 #[test]
+fn oldest_devices_count_on_their_own() {
+    let [first, second] = ["a", "b"].map(|tag| device(tag, -8 * DAY_S));
+    let owners = device("c", -90 * DAY_S);
+    let mut counts = DeviceCounts::default();
+    for device in [&first, &second, &second] {
+        count(&mut counts, device, 0);
+    }
+    // The counts of the device that gives way are not lost.
+    count(&mut counts, &owners, 1);
+    let wrong = |device| {
+        let counts = counts.of(device, &POLICY, t(1));
+        counts.wrong_codes.count(DAY_S, t(1))
+    };
+    assert_eq!([&owners, &first, &second].map(wrong), [1, 1, 2]);
+    assert_eq!(counts.young.wrong_codes.count(DAY_S, t(1)), 2);
+}
+
+#[test]
 fn cancel_after_a_wrong_code_counts() {
     let mut world = World::new();
     for _ in 0..POLICY.rebinds_per_day {

@@ -15,7 +15,7 @@ use application::ports::{
 };
 use domain::card::{Card, CardType};
 use domain::device::{DeviceTag, KnownDevice, Logins, SessionDevice, SlotUse};
-use domain::device_counts::{DayCounts, DeviceCounts};
+use domain::device_counts::{DayCounts, DeviceCounts, OlderDevice};
 use domain::error_code::ErrorCode;
 use domain::format::DocumentExpiry;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
@@ -279,14 +279,15 @@ fn full_state() -> MerchantState {
                 wrong_codes: window(&[-90, -30]),
                 ..DayCounts::default()
             },
-            older: vec![(
-                DeviceTag::of("abcdefghijklmnopqrstuv"),
-                DayCounts {
+            older: vec![OlderDevice {
+                tag: DeviceTag::of("abcdefghijklmnopqrstuv"),
+                first_seen: t(-90 * DAY_S),
+                counts: DayCounts {
                     wrong_codes: window(&[30]),
                     rebinds: window(&[-HOUR_S, 0]),
                     refunded: window(&[-2 * HOUR_S]),
                 },
-            )],
+            }],
         },
         id_mismatches: window(&[60]),
         bank_calls: vec![BankCall {
