@@ -184,7 +184,7 @@ const SPOILS: &[(&str, Spoil)] = &[
         });
     }),
     ("a pending payout counted twice", |items| {
-        merchant_state(items, |state| state["repl"][0]["out"] = json!(2));
+        merchant_state(items, |state| state["rp"][0]["out"] = json!(2));
     }),
     ("a held payout is counted", |items| {
         merchant_state(items, |state| state["held"] = json!(1));
@@ -217,7 +217,7 @@ const SPOILS: &[(&str, Spoil)] = &[
         items.get_mut(&key).unwrap()["person"]["S"] = json!("another");
     }),
     ("a device missing in the merchant state", |items| {
-        merchant_state(items, |state| state["push"] = json!([]));
+        merchant_state(items, |state| state["pt"] = json!([]));
     }),
     ("a device in the merchant state only", |items| {
         let key = first(items, "M#mer_plain_1", "N#");

@@ -185,7 +185,7 @@ pub async fn step_checks_run_in_order(live: &LocalCloud) {
 
 /// Stored counts of rebinds that apply to every device: two older ones leave no room for a third.
 fn in_every_count(rebinds: &[i64]) -> Value {
-    let counts = |device| json!([device, [], rebinds, []]);
+    let counts = |device| json!([device, 0, 0, rebinds.len(), rebinds]);
     json!([counts("older-1"), counts("older-2"), counts("")])
 }
 
