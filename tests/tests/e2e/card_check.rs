@@ -517,7 +517,7 @@ pub async fn concurrent_checks_send_one_otp(live: &LocalCloud) {
         assert_eq!(reply.ok(200)["challenge"], shown["challenge"]);
     }
     assert_eq!(live.codes_sent(&merchant.reserved_phone).await, 1);
-    let calls = live.state(&merchant.pk(), "Y").await["bank"].clone();
+    let calls = live.state(&merchant.pk(), "Y").await["bk"].clone();
     assert_eq!(calls.as_array().unwrap().len(), 1, "counted once");
     assert_eq!(app.confirm_card(&path).await.ok(200)["state"], "activated");
 }

@@ -90,7 +90,7 @@ pub const SIDE_BY_SIDE: &[Case] = cases! {
     frozen: frozen_account_allows_only_reads;
     banners: expiring_document_shows_banner, expired_document_blocks_rebind, valid_document_shows_no_banner,
         first_card_holds_payouts_in_hold;
-    cleanup: entries_fall_due_on_days_1_8_and_30, late_run_catches_up, overdue_rebinds_expire,
+    cleanup: entries_fall_due_on_days_1_8_and_30, settlement_settings_are_applied, late_run_catches_up, overdue_rebinds_expire,
         concurrent_runs_act_once, unsent_notification_is_resent_once, held_payouts_are_assigned,
         pending_test_transfer_is_settled, lost_bank_answer_is_recovered, deposit_is_polled_until_it_expires,
         frozen_account_is_left_alone, switch_completes_and_old_card_leaves, event_time_is_the_clock;

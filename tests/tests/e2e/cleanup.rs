@@ -130,6 +130,28 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
     );
 }
 
+/// Settlement settings take effect a day after the PUT. The run records them.
+pub async fn settlement_settings_are_applied(live: &LocalCloud) {
+    let merchant = in_year(live, 1987).await;
+    let app = live.app(&merchant).await;
+    let mut settings = app.get("/v1/settlement").await.ok(200);
+    settings["payout_time"] = json!("21:30");
+    app.put("/v1/settlement", settings.clone()).await.ok(200);
+    live.notifications(&merchant.phone, 1).await;
+    let due_at = merchant.now().plus_s(DAY_S);
+    assert_eq!(did(&live.clean_up(due_at.plus_s(-1)).await), json!({}));
+    for applied in [json!({"settlements_applied": 1}), json!({})] {
+        assert_eq!(did(&live.clean_up(due_at).await), applied);
+    }
+    assert_eq!(
+        app.kinds().await,
+        ["settlement_changed", "settlement_applied"]
+    );
+    merchant.pass_s(DAY_S);
+    let app = live.app(&merchant).await;
+    assert_eq!(app.get("/v1/settlement").await.ok(200), settings);
+}
+
 /// A late clean-up does everything that is due, each once.
 pub async fn late_run_catches_up(live: &LocalCloud) {
     let (changed, pending) = (in_year(live, 1993).await, in_year(live, 1993).await);

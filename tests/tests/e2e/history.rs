@@ -34,6 +34,12 @@ pub async fn history_pages_form_verifiable_chain(live: &LocalCloud) {
         app.get("/v1/history").await.ok(200),
         json!({"items": [], "next_cursor": null})
     );
+    // As many as the daily limits allow.
+    for number in 1..=10 {
+        let mut settings = app.get("/v1/settlement").await.ok(200);
+        settings["retained_fen"] = json!(number);
+        app.put("/v1/settlement", settings).await.ok(200);
+    }
     app.activate(&live.card()).await;
     let now = merchant.now();
     for number in 0..15 {
@@ -42,12 +48,6 @@ pub async fn history_pages_form_verifiable_chain(live: &LocalCloud) {
         crate::payouts::pay_out(live, &payout, now.plus_s(HOUR_S))
             .await
             .unwrap();
-    }
-    // As many as the daily limits allow.
-    for number in 1..=10 {
-        let mut settings = app.get("/v1/settlement").await.ok(200);
-        settings["retained_fen"] = json!(number);
-        app.put("/v1/settlement", settings).await.ok(200);
     }
     let first = app.get("/v1/history").await.ok(200);
     assert_eq!(first["items"].as_array().unwrap().len(), 20);
