@@ -94,7 +94,7 @@ pub async fn history_pages_form_verifiable_chain(live: &LocalCloud) {
 
     // A cursor continues from its own position, whatever was added; an invalid cursor is refused.
     let cursor = first["next_cursor"].as_str().unwrap();
-    crate::payouts::create(live, &merchant, "one more", now.plus_s(60)).await;
+    crate::payouts::create(live, &merchant, "another", now.plus_s(60)).await;
     let second = app
         .get(&format!("/v1/history?cursor={cursor}"))
         .await
