@@ -187,7 +187,7 @@ const SPOILS: &[(&str, Spoil)] = &[
         merchant_state(items, |state| state["rp"][0]["out"] = json!(2));
     }),
     ("a held payout is counted", |items| {
-        merchant_state(items, |state| state["held"] = json!(1));
+        merchant_state(items, |state| state["hd"] = json!(1));
     }),
     ("an unlisted payout", |items| {
         let key = first(items, "M#mer_plain_1", "P#");

@@ -170,7 +170,12 @@ async fn activated_card(story: &Story) {
     app.put(device, target).await;
     let target = json!({"platform": "apns", "token": "another-token"});
     story.noted("replaced", app.put(device, target)).await;
+    let mut settings = app.get("/v1/settlement").await.body;
+    settings["payout_time"] = json!("12:34");
+    app.put("/v1/settlement", settings.clone()).await;
+    story.deliver("deliver, settings").await;
     let old = story.world.stored(NAME).await.state.active.unwrap().card;
+    // The activation drops the settings.
     let rebind = story.skim(app.activate(GOOD_CARD)).await;
     story.deliver("deliver, activation").await;
     let created = story.payout("create_payout, in the hold", "create_payout", "pay_1");
@@ -192,10 +197,6 @@ async fn activated_card(story: &Story) {
         .await;
     let late = "payout_returned, after it was sent";
     story.payout(late, "payout_returned", "pay_1").await;
-    let mut settings = app.get("/v1/settlement").await.body;
-    settings["payout_time"] = json!("12:34");
-    app.put("/v1/settlement", settings).await;
-    story.deliver("deliver, settings").await;
     app.delete(device).await;
     let until_reminder_s = POLICY.hold_s / POLICY.reminder_part;
     story.world.pass_s(until_reminder_s);
@@ -205,7 +206,8 @@ async fn activated_card(story: &Story) {
     story
         .clean_up("clean-up, completes and asks the bank")
         .await;
-    story.logged_in().await;
+    let app = story.logged_in().await;
+    story.skim(app.put("/v1/settlement", settings)).await;
     story
         .skim(story.payout("create_payout", "create_payout", "pay_3"))
         .await;
@@ -218,7 +220,9 @@ async fn activated_card(story: &Story) {
     let app = story.logged_in().await;
     let unbound = app.unbind(&format!("/v1/cards/{}", old.card_id)).await;
     assert_eq!(unbound.status, 204, "{:?}", unbound.body);
-    story.clean_up("clean-up, removes a card").await;
+    story
+        .clean_up("clean-up, applies settings, removes a card")
+        .await;
     story.world.pass_s(POLICY.cooldown_s);
     story.clean_up("clean-up, ends a cooldown").await;
     story.deliver("deliver, end of a cooldown").await;

@@ -196,7 +196,7 @@ impl NotificationStep<'_> {
                 update.set_raw("armed = if_not_exists(armed, :zero) + :one");
                 update.value("zero", n(0));
                 update.value("one", n(1));
-                require_unsent_and_due(&mut update, policy, wall, now);
+                require_unsent_and_due(&mut update, wall, now);
                 update.value("max", n(policy.notification_retries_max));
                 update.when("(attribute_not_exists(armed) OR armed < :max)");
             }
@@ -206,7 +206,7 @@ impl NotificationStep<'_> {
                 update.put("due_bucket", Some(s(bucket(merchant, retry_at))));
                 update.put("due_at", Some(time(retry_at)));
                 update.put(ARMED_AT, Some(time(now)));
-                require_unsent_and_due(&mut update, policy, wall, now);
+                require_unsent_and_due(&mut update, wall, now);
                 update.when(format!("attribute_exists({})", event::AWAITED));
             }
             Self::Remind {
@@ -215,8 +215,10 @@ impl NotificationStep<'_> {
                 has_previous,
                 now,
             } => {
-                // It stays due, so that a later run arms it again if it is not sent.
+                let retry_at = now.plus_s(policy.notification_retry_s);
                 update.put("notice", Some(s(NOTIFICATION_DUE)));
+                update.put("due_bucket", Some(s(bucket(merchant, retry_at))));
+                update.put("due_at", Some(time(retry_at)));
                 update.put(ARMED_AT, Some(time(now)));
                 update.put("armed", Some(n(0)));
                 update.put(recipient_name(Recipient::OnFile), Some(s(OF_RECORD)));
@@ -238,7 +240,7 @@ impl NotificationStep<'_> {
                 update.value("max", n(policy.notification_retries_max));
                 update.when("armed >= :max");
                 update.when(format!("attribute_not_exists({})", event::AWAITED));
-                require_unsent_and_due(&mut update, policy, wall, now);
+                require_unsent_and_due(&mut update, wall, now);
             }
         }
         update
@@ -262,7 +264,7 @@ fn require_reminder(update: &mut Update, reminder: Reminder) {
 
 /// Requires a due, unsent notification without a live lease. An arming whose answer was lost has moved `due_at`, so its
 /// repetition fails here.
-fn require_unsent_and_due(update: &mut Update, policy: &Policy, wall: Timestamp, now: Timestamp) {
+fn require_unsent_and_due(update: &mut Update, wall: Timestamp, now: Timestamp) {
     update.value("sent", s("sent"));
     update.value("claimed", s("claimed"));
     update.value("stale", time(wall.plus_s(-LEASE_S)));
@@ -271,13 +273,4 @@ fn require_unsent_and_due(update: &mut Update, policy: &Policy, wall: Timestamp,
     update.when("#notice <> :sent");
     update.when("(#notice <> :claimed OR #claimed_at <= :stale)");
     update.when("due_at <= :now");
-    // A reminder that was just armed stays due.
-    update.name(ARMED_AT);
-    update.value(
-        "armed_before",
-        time(now.plus_s(-policy.notification_retry_s)),
-    );
-    update.when(format!(
-        "(attribute_not_exists(#{ARMED_AT}) OR #{ARMED_AT} <= :armed_before)"
-    ));
 }
