@@ -34,7 +34,8 @@ pub const SIDE_BY_SIDE: &[Case] = cases! {
     sessions: unknown_account_looks_like_bad_password, concurrent_logins_leave_no_failures,
         waits_double_from_fourth_failure, twenty_failures_block_for_a_day, unknown_devices_do_not_block_known_one,
         malformed_login_names_missing_fields, invalid_tokens_are_refused, logout_ends_only_its_own_session,
-        session_expires_after_15_min_idle, session_expires_after_12_h, new_rebind_needs_fresh_login,
+        session_expires_after_15_min_idle, session_expires_after_12_h, third_new_device_of_a_day_can_only_read,
+        new_rebind_needs_fresh_login,
         malformed_clock_is_refused;
     requests: all_bad_fields_are_reported_at_once, unsuitable_cards_are_refused, card_of_unlisted_bank_is_accepted,
         confirmed_number_needs_no_check_digit,

@@ -4,7 +4,7 @@ use domain::error_code::ErrorCode;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The case for each error code.
-const CASES: [(ErrorCode, &str); 58] = [
+const CASES: [(ErrorCode, &str); 61] = [
     (
         ErrorCode::RequestMalformed,
         "edges::malformed_bodies_are_refused",
@@ -20,6 +20,10 @@ const CASES: [(ErrorCode, &str); 58] = [
     (
         ErrorCode::StepUpRequired,
         "sessions::new_rebind_needs_fresh_login",
+    ),
+    (
+        ErrorCode::DeviceTooNew,
+        "sessions::third_new_device_of_a_day_can_only_read",
     ),
     (ErrorCode::NotFound, "requests::foreign_rebind_is_not_found"),
     (
@@ -37,6 +41,14 @@ const CASES: [(ErrorCode, &str); 58] = [
     (
         ErrorCode::QuietPeriod,
         "requests::quiet_period_blocks_for_a_day",
+    ),
+    (
+        ErrorCode::HoldRunning,
+        "settings::settings_wait_for_the_end_of_a_hold",
+    ),
+    (
+        ErrorCode::FreezeCodeFormat,
+        "freezes::wrong_freeze_code_looks_the_same",
     ),
     (
         ErrorCode::CardSameAsCurrent,

@@ -275,6 +275,23 @@ pub async fn session_expires_after_12_h(live: &LocalCloud) {
     is_dead(live, &merchant, &app.token).await;
 }
 
+/// Two new devices a day become known. A further one can read, and changes nothing.
+pub async fn third_new_device_of_a_day_can_only_read(live: &LocalCloud) {
+    let merchant = live.merchant().await;
+    for device in ["second device", "third device"] {
+        live.app_on(&merchant, device).await;
+    }
+    let app = live.app_on(&merchant, "fourth device").await;
+    let cards = app.get("/v1/cards").await.ok(200);
+    assert_eq!(cards["blocked_by"], "DEVICE_TOO_NEW");
+    let problem = app
+        .post("/v1/rebinds", app.request_body(&live.card()))
+        .await
+        .refused(ErrorCode::DeviceTooNew);
+    assert_eq!(problem["next_actions"], json!(["login", "contact_support"]));
+    live.notifications(&merchant.phone, 2).await;
+}
+
 /// A rebind starts with a login younger than fifteen minutes and continues with an older one.
 pub async fn new_rebind_needs_fresh_login(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
