@@ -77,7 +77,7 @@ impl Scene {
         assert_eq!(world.deliver_due().await, json!({"batchItemFailures": []}));
         let arn = enable_stream(&world, &mapping).await;
         for (number, name) in merchants.iter().enumerate() {
-            change_card_and_setting(&world, name, number).await;
+            change_setting_and_card(&world, name, number).await;
         }
         let clock = Clock(Arc::new(AtomicI64::new(world.now().epoch_s())));
         let sns = Sns::over(&world, &clock);
@@ -405,8 +405,11 @@ async fn register_push_targets(world: &Arc<InProcess>, name: &str) {
     }
 }
 
-async fn change_card_and_setting(world: &Arc<InProcess>, name: &str, number: usize) {
+async fn change_setting_and_card(world: &Arc<InProcess>, name: &str, number: usize) {
     let app = world.log_in(name).await;
+    let mut settings = app.get("/v1/settlement").await.body;
+    settings["payout_time"] = json!(format!("12:{number:02}"));
+    app.put("/v1/settlement", settings).await.ok(200);
     let reserved = format!("+861370000{number:04}");
     let rebind = app
         .request_with(&card_number(number), json!({"reserved_phone": reserved}))
@@ -418,7 +421,4 @@ async fn change_card_and_setting(world: &Arc<InProcess>, name: &str, number: usi
     app.try_card_code(&rebind, &world.sms.code(&reserved))
         .await
         .is(200, "activated");
-    let mut settings = app.get("/v1/settlement").await.body;
-    settings["payout_time"] = json!(format!("12:{number:02}"));
-    app.put("/v1/settlement", settings).await.ok(200);
 }
