@@ -234,6 +234,14 @@ async fn round(
 ) {
     let app = Merchant::log_in(way, profile, "the phone").await;
     app.get("/v1/cards").await.ok(200);
+    let settings = json!({
+        "cycle": "T1",
+        "payout_time": format!("{:02}:30", round % 20 + 1),
+        "retained_fen": 0,
+        "daily_limit_fen": 2_000_000,
+    });
+    app.put("/v1/settlement", settings).await.ok(200);
+    notify(&app, &mut counts.notified_until).await;
     if round % 4 == 1 {
         let rebind = app.request(&counts.next_card(number)).await;
         app.cancel(&rebind).await.is(200, "cancelled");
@@ -278,14 +286,6 @@ async fn round(
         }
     }
     app.get("/v1/payouts").await.ok(200);
-    let settings = json!({
-        "cycle": "T1",
-        "payout_time": format!("{:02}:30", round % 20 + 1),
-        "retained_fen": 0,
-        "daily_limit_fen": 2_000_000,
-    });
-    app.put("/v1/settlement", settings).await.ok(200);
-    notify(&app, &mut counts.notified_until).await;
     app.get(&rebind).await.ok(200);
     app.get("/v1/rebinds").await.ok(200);
     profile.pass_s(31 * DAY_S);

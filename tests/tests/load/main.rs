@@ -35,7 +35,14 @@ const GROWTH_MAX_KIB: u64 = 2 * 1024;
 /// The label of the waits for the table's lock.
 const LOCK: &str = "lock";
 /// The events that the clean-up writes.
-const CLEAN_UP: [&str; 3] = ["completed", "card_removed", "cooldown_ended"];
+const CLEAN_UP: [&str; 4] = [
+    "completed",
+    "card_removed",
+    "cooldown_ended",
+    "settlement_applied",
+];
+/// Written beside a login or a notification, which acknowledge nothing else.
+const BESIDE: [&str; 2] = ["device_added", "change_notified"];
 
 /// The maximum number of processes per function.
 fn processes(function: &str) -> usize {
@@ -64,8 +71,10 @@ async fn clean_up(system: Arc<Processes>, clocks: Vec<Clock>, deadline: Instant)
         match system.run("cooldown-cleanup", &run).await {
             Outcome::Answered(summary) if summary["failed"] == 0 => {
                 let count = |name: &str| summary[name].as_u64().unwrap();
-                done.transitions +=
-                    count("completed") + count("cards_removed") + count("cooldowns_ended");
+                done.transitions += count("completed")
+                    + count("cards_removed")
+                    + count("cooldowns_ended")
+                    + count("settlements_applied");
             }
             other => done.wrong.push(format!("the clean-up: {other:?}")),
         }
@@ -86,6 +95,7 @@ async fn lost_of(system: &Processes, client: &Client) -> Result<u64, String> {
     let merchant = client.profile.merchant_id();
     let events = system.cloud.history(&merchant).await?;
     let kinds = events.iter().map(|event| event.kind().as_str());
+    let kinds = kinds.filter(|kind| !BESIDE.contains(kind));
     let (cleaned, kinds): (Vec<&str>, Vec<&str>) = kinds.partition(|kind| CLEAN_UP.contains(kind));
     let acknowledged = client.way.acknowledged();
     if kinds != acknowledged {
@@ -112,8 +122,8 @@ async fn lost_of(system: &Processes, client: &Client) -> Result<u64, String> {
     if activated_card.count() != usize::from(count("activated") > 0) {
         return Err(format!("{merchant}: not exactly one active card"));
     }
-    // A client that stopped between an activation and its notification still has one pending.
-    let announced = count("activated") + count("standby_ready");
+    // A client that stopped between a change and its notification still has one pending.
+    let announced = count("activated") + count("standby_ready") + count("settlement_changed");
     let texts = system.cloud.texts.to(&client.profile.phone);
     let sent = texts
         .iter()
