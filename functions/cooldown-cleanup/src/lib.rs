@@ -321,26 +321,19 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
     /// Processes one merchant: announces the end of a cooldown, applies settlement settings, removes replaced cards, assigns
     /// held payouts.
     async fn merchant(&self, merchant_id: &MerchantId, run: &mut Run) -> Result<(), PortError> {
-        let Some(merchant) = self.store.load(merchant_id, Selector::Latest).await? else {
+        let Some(mut merchant) = self.store.load(merchant_id, Selector::Latest).await? else {
             return Ok(());
         };
-        let merchant = match self.write(&merchant, Command::EndCooldown, run.now).await? {
-            Some(after) => {
-                run.summary.cooldowns_ended += 1;
-                after
+        let summary = &mut run.summary;
+        for (command, counted) in [
+            (Command::EndCooldown, &mut summary.cooldowns_ended),
+            (Command::ApplySettlement, &mut summary.settlements_applied),
+        ] {
+            if let Some(after) = self.write(&merchant, command, run.now).await? {
+                *counted += 1;
+                merchant = after;
             }
-            None => merchant,
-        };
-        let merchant = match self
-            .write(&merchant, Command::ApplySettlement, run.now)
-            .await?
-        {
-            Some(after) => {
-                run.summary.settlements_applied += 1;
-                after
-            }
-            None => merchant,
-        };
+        }
         for replaced in &merchant.state.replaced {
             if run.is_late() {
                 return Ok(());

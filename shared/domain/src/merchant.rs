@@ -191,6 +191,15 @@ impl MerchantState {
         }
     }
 
+    /// A copy with the next version, for a change of it. A decision on the copied state can then no longer be written.
+    #[must_use]
+    pub fn next_version(&self) -> Self {
+        Self {
+            version: self.version + 1,
+            ..self.clone()
+        }
+    }
+
     /// The verified card with this id: active, standby or replaced.
     #[must_use]
     pub fn bound(&self, card_id: &CardId) -> Option<&BoundCard> {

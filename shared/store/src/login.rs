@@ -202,7 +202,8 @@ impl<T: Table> Store<T> {
         .map(Some)
     }
 
-    async fn write(&self, items: Vec<TransactWriteItem>) -> Result<(), PortError> {
+    /// One transaction. A failed condition is a conflict.
+    pub(super) async fn write(&self, items: Vec<TransactWriteItem>) -> Result<(), PortError> {
         match self.table.transact(items).await? {
             Transacted::Done => Ok(()),
             Transacted::Cancelled(reasons) => Err(super::commit::cancelled(&reasons)),

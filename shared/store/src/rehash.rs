@@ -76,13 +76,11 @@ impl<T: Table> Store<T> {
         writes.push(update_item(record_table, key, update)?);
         let state = MerchantState {
             record_version: next.version,
-            ..changed_state(&before)
+            ..before.state.next_version()
         };
         writes.extend(self.rewritten(&before, &with_state(state), now)?);
-        match self.table.transact(writes).await? {
-            Transacted::Done => Ok(true),
-            Transacted::Cancelled(reasons) => Err(cancelled(&reasons)),
-        }
+        self.write(writes).await?;
+        Ok(true)
     }
 
     /// Moves a merchant's ID document and verified cards from the previous to the current card-and-ID key, during a
@@ -133,7 +131,7 @@ impl<T: Table> Store<T> {
         };
         let state = MerchantState {
             record_version: next.version,
-            ..changed_state(before)
+            ..before.state.next_version()
         };
         let transition = Transition {
             record: Some(Box::new(RecordChange {
@@ -143,10 +141,8 @@ impl<T: Table> Store<T> {
             ..with_state(state)
         };
         let writes = self.rewritten(before, &transition, now)?;
-        match self.table.transact(writes).await? {
-            Transacted::Done => Ok(true),
-            Transacted::Cancelled(reasons) => Err(cancelled(&reasons)),
-        }
+        self.write(writes).await?;
+        Ok(true)
     }
 
     /// Moves one card, in the merchant state and its rebind, together with its place among the holders of its number.
@@ -158,7 +154,7 @@ impl<T: Table> Store<T> {
         now: Timestamp,
     ) -> Result<bool, PortError> {
         let before = self.to_move(merchant, Selector::Card(card_id)).await?;
-        let mut state = changed_state(&before);
+        let mut state = before.state.next_version();
         let (Some(bound), Some(sealed)) = (
             state.bound_mut(card_id),
             self.sealed_number(&before, card_id).await?,
@@ -270,13 +266,6 @@ async fn document<K: KeyService>(keys: &Keys<K>, profile: &Profile) -> Result<Id
     let context = [("merchant_id", profile.merchant_id.as_str())];
     let opened = keys.open(DataKey::Identity, &context, sealed).await?;
     IdNumber::parse(profile.document_type, opened.expose()).map_err(|_| broken("the ID number"))
-}
-
-/// The merchant state of the next version: a decision on the state that was read before fails.
-fn changed_state(before: &Merchant) -> MerchantState {
-    let mut state = before.state.clone();
-    state.version += 1;
-    state
 }
 
 fn with_state(state: MerchantState) -> Transition {

@@ -18,7 +18,7 @@ impl Context<'_> {
         if let RebindState::IdentityPending { attempts, .. } = &rebind.stage
             && attempts.wrong == 0
         {
-            // Cancelled before a code was tried, so the rebind does not count toward the daily limit of rebinds. After a
+            // Cancelled before a wrong code was entered, so the rebind does not count toward the daily limit of rebinds. After a
             // wrong code it counts, otherwise each rebind would bring new attempts.
             state.device_counts.refund_rebind(rebind.created_at);
         }

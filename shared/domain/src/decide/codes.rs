@@ -234,8 +234,7 @@ impl Context<'_> {
         let mut attempts = attempts.clone();
         attempts.wrong = attempts.wrong.saturating_add(1);
         // A wrong code does not prolong the session.
-        let mut state = self.merchant.state.clone();
-        state.version += 1;
+        let mut state = self.merchant.state.next_version();
         let guessed = self.count_wrong_code(&mut state);
         if attempts.wrong >= max {
             // The owner is notified of the end of the rebind.
@@ -278,7 +277,7 @@ impl Context<'_> {
             return Err(Rejection::new(ErrorCode::VersionConflict)
                 .retry_after(self.policy.code_deciding_s - age_s));
         }
-        // Nobody knows whether the unsettled attempts were wrong, so they are not counted for the day.
+        // It is unknown whether the unsettled attempts were wrong, so they are not counted for the day.
         let state = self.changed_state();
         Ok(self.attempts_exhausted(state, rebind, purpose, attempts.clone()))
     }

@@ -10,12 +10,11 @@ use crate::ids::{CardId, RebindId};
 use crate::merchant::{BoundCard, EntityType, Merchant, Slot};
 use crate::next_action::NextAction;
 use crate::pii::{CardNumber, PersonName, Phone};
-use crate::policy::{DAY_S, Policy};
+use crate::policy::Policy;
 use crate::rebind::{Attempts, Mac, Purpose, Reason, Rebind, RebindState};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transition::Transition;
-use crate::window::Window;
 
 /// The merchant's input, with each field parsed separately, and the random values and keyed hashes that a rebind needs.
 #[derive(Clone, Debug)]
@@ -314,19 +313,4 @@ fn check_card(merchant: &Merchant, card: &CardFacts) -> Result<(), Rejection> {
             .next(&[NextAction::ActivateStandby, NextAction::UnbindCard]));
     }
     Ok(())
-}
-
-/// Checks that one more entry is within `limit` per day.
-pub(super) fn check_per_day(
-    counted: &Window,
-    limit: usize,
-    now: Timestamp,
-) -> Result<(), Rejection> {
-    match counted.wait_s(limit, DAY_S, now) {
-        None => Ok(()),
-        Some(wait_s) => Err(Rejection::new(ErrorCode::DailyRequestLimit)
-            .not_counted()
-            .retry_after(wait_s)
-            .next(&[NextAction::Wait])),
-    }
 }

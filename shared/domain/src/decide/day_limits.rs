@@ -10,8 +10,19 @@ use crate::next_action::NextAction;
 use crate::policy::DAY_S;
 use crate::rejection::Rejection;
 
+/// Refuses a request that has to wait for its daily limit.
+pub(super) fn within_daily_limit(wait_s: Option<i64>) -> Result<(), Rejection> {
+    match wait_s {
+        None => Ok(()),
+        Some(wait_s) => Err(Rejection::new(ErrorCode::DailyRequestLimit)
+            .not_counted()
+            .retry_after(wait_s)
+            .next(&[NextAction::Wait])),
+    }
+}
+
 impl Context<'_> {
-    /// Checks that one more code may be tried. Every code counts that was wrong, whatever its purpose and rebind.
+    /// Checks that one more code may be tried. Every wrong code counts, whatever its purpose and rebind.
     pub(super) fn check_wrong_codes(&self) -> Result<(), Rejection> {
         let counts = self.day_counts();
         match counts.and_then(|counts| counts.code_wait_s(self.policy, self.now)) {
@@ -26,13 +37,7 @@ impl Context<'_> {
     /// Checks the number of rebinds per day.
     pub(super) fn check_daily_limit(&self) -> Result<(), Rejection> {
         let counts = self.day_counts();
-        match counts.and_then(|counts| counts.rebind_wait_s(self.policy, self.now)) {
-            None => Ok(()),
-            Some(wait_s) => Err(Rejection::new(ErrorCode::DailyRequestLimit)
-                .not_counted()
-                .retry_after(wait_s)
-                .next(&[NextAction::Wait])),
-        }
+        within_daily_limit(counts.and_then(|counts| counts.rebind_wait_s(self.policy, self.now)))
     }
 
     /// Counts a wrong code. Returns the event that notifies the owner, once a day of wrong codes.

@@ -349,8 +349,7 @@ impl Context<'_> {
     /// The merchant state for this change: the next version, with the session's last change set to `now` (never
     /// backwards).
     fn changed_state(&self) -> MerchantState {
-        let mut state = self.merchant.state.clone();
-        state.version += 1;
+        let mut state = self.merchant.state.next_version();
         if let Some(Some(session)) = self
             .by
             .and_then(|slot| state.sessions.get_mut(usize::from(slot)))

@@ -1,5 +1,6 @@
 //! Settlement settings and push devices.
 
+use super::day_limits::within_daily_limit;
 use super::{Context, create, nothing_due, seconds_until};
 use crate::error_code::ErrorCode;
 use crate::history::event::{self, Event};
@@ -139,7 +140,8 @@ impl Context<'_> {
     /// The merchant state after one more setting change, unless the daily limit is reached.
     fn counted_change(&self) -> Result<MerchantState, Rejection> {
         let changes = &self.merchant.state.setting_changes;
-        create::check_per_day(changes, self.policy.setting_changes_per_day, self.now)?;
+        let limit = self.policy.setting_changes_per_day;
+        within_daily_limit(changes.wait_s(limit, DAY_S, self.now))?;
         let mut after = self.changed_state();
         after.setting_changes.add(DAY_S, self.now);
         Ok(after)

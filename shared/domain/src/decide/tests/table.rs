@@ -462,7 +462,7 @@ names! {
     SettleCardCheck ResendCardOtp OtpNotSent SettleDeposit StartTestTransfer SettleTestTransfer StartActivation Unbind
     ChangeSettlement PutPushTarget RemovePushTarget Freeze NotifyFreezeGuesses FreezeByOperator Unfreeze
     ChangeContact RenewDocument CreatePayout PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard ConfirmNotified Expire Complete EndCooldown AddDevice
-    ApplySettlement     FreezeFromDevice EndOtherSessions
+    ApplySettlement FreezeFromDevice EndOtherSessions
 }
 
 #[test]
