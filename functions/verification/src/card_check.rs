@@ -13,8 +13,8 @@ use application::transact::nothing_to_prepare;
 use application::transact::{Learned, Loaded, Plan, Prepared, otp_limit};
 use domain::card::Card;
 use domain::decide::{BankAnswer, BankReply, Command};
-use domain::merchant::{Merchant, Profile};
-use domain::pii::{CardNumber, IdNumber};
+use domain::merchant::Merchant;
+use domain::pii::CardNumber;
 use domain::rebind::{BankReference, CardCheck, OtpPurpose, RebindState};
 use domain::secret::Secret;
 use domain::time::Timestamp;
@@ -142,7 +142,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             serial: rebind.serial(BankReference::Check(*number)),
             card_number: self.card_number(merchant).await?,
             holder_name: profile.holder_name().clone(),
-            id_number: self.id_number(profile).await?,
+            id_number: self.keys.id_number(profile).await?,
             phone: rebind.reserved_phone.clone(),
         };
         Ok(Question {
@@ -159,22 +159,12 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
     ) -> Prepared {
         if self.keys.has_incomplete_claim(transition)? {
             let card = self.card_number(&loaded.merchant).await?;
-            let document = self.id_number(&loaded.merchant.profile).await?;
+            let document = self.keys.id_number(&loaded.merchant.profile).await?;
             self.keys
                 .complete_claim(transition, &card, &document)
                 .await?;
         }
         Ok(None)
-    }
-
-    /// The decrypted number of the record's ID document.
-    async fn id_number(&self, profile: &Profile) -> Result<IdNumber, HandlerError> {
-        let sealed = profile.sealed_id_number.as_ref();
-        let sealed = sealed.ok_or_else(|| missing("the ID number"))?;
-        let context = [("merchant_id", profile.merchant_id.as_str())];
-        let opened = self.keys.open(DataKey::Identity, &context, sealed).await?;
-        Ok(IdNumber::parse(profile.document_type, opened.expose())
-            .map_err(|_| missing("the ID number"))?)
     }
 
     /// The decrypted number of the rebind's card.

@@ -179,6 +179,21 @@ impl<K: KeyService> Keys<K> {
         decrypt(&data_key, context, encrypted)
     }
 
+    /// The decrypted number of the record's ID document.
+    ///
+    /// # Errors
+    /// As [`Keys::open`]; `Permanent` also for a record without a valid number.
+    pub async fn id_number(&self, record: &Profile) -> Result<IdNumber, PortError> {
+        let invalid = || {
+            let what = "the ID number is missing or damaged";
+            PortError::Permanent("the record", what.to_owned())
+        };
+        let sealed = record.sealed_id_number.as_ref().ok_or_else(invalid)?;
+        let context = [("merchant_id", record.merchant_id.as_str())];
+        let opened = self.open(DataKey::Identity, &context, sealed).await?;
+        IdNumber::parse(record.document_type, opened.expose()).map_err(|_| invalid())
+    }
+
     /// Wraps a new history key for a merchant. The key seals the merchant's personal data in events.
     ///
     /// # Errors

@@ -16,7 +16,6 @@ use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
 use domain::contact::RecordChange;
 use domain::ids::{CardId, MerchantId};
 use domain::merchant::{Merchant, MerchantState, Profile};
-use domain::pii::IdNumber;
 use domain::pii::typed::{Field, fold};
 use domain::rebind::{Mac, Rebind, Sealed};
 use domain::time::Timestamp;
@@ -96,7 +95,7 @@ impl<T: Table> Store<T> {
         now: Timestamp,
     ) -> Result<bool, PortError> {
         let before = self.to_move(merchant, Selector::Latest).await?;
-        let document = document(keys, &before.profile).await?;
+        let document = keys.id_number(&before.profile).await?;
         let previous = keys.previous_document(&document).await?;
         let owner = Owner {
             current: keys.document(&document).await?,
@@ -258,14 +257,6 @@ impl<T: Table> Store<T> {
 struct Owner {
     current: Mac,
     previous: Mac,
-}
-
-async fn document<K: KeyService>(keys: &Keys<K>, profile: &Profile) -> Result<IdNumber, PortError> {
-    let sealed = profile.sealed_id_number.as_ref();
-    let sealed = sealed.ok_or_else(|| broken("a merchant without an ID number"))?;
-    let context = [("merchant_id", profile.merchant_id.as_str())];
-    let opened = keys.open(DataKey::Identity, &context, sealed).await?;
-    IdNumber::parse(profile.document_type, opened.expose()).map_err(|_| broken("the ID number"))
 }
 
 fn with_state(state: MerchantState) -> Transition {
