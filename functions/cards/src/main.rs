@@ -1,5 +1,6 @@
 //! The `cards` function: wiring. Its use cases are in [`cards`].
 
+use application::init;
 use application::ports::HashKey;
 use aws::settings::{Aws, env};
 use aws::{logging, runtime};
@@ -11,17 +12,15 @@ use store::Store;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let aws = Aws::connect().await;
-    let keys = aws.keys(&[HashKey::LookUp])?;
-    keys.warm().await?;
-    let handler = Cards::new(
-        Store::new(
-            aws.dynamodb(),
-            env("TABLE")?,
-            env("RECORD_TABLE")?,
-            &Policy::CURRENT,
-        ),
-        keys,
+    let aws = Aws::from_environment()?;
+    let store = Store::new(
+        aws.dynamodb(),
+        env("TABLE")?,
+        env("RECORD_TABLE")?,
+        &Policy::CURRENT,
     );
+    let keys = aws.keys(&[HashKey::LookUp])?;
+    init::warm(&store, &keys).await;
+    let handler = Cards::new(store, keys);
     runtime::serve(&handler).await
 }

@@ -13,7 +13,7 @@ use store::Store;
 async fn main() -> Result<(), Error> {
     logging::init();
     let stage = DeploymentStage::new(env("STAGE")?);
-    let aws = Aws::connect().await;
+    let aws = Aws::from_environment()?;
     let cleanup = &CooldownCleanup::new(
         Store::new(
             aws.dynamodb(),
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Error> {
             env("RECORD_TABLE")?,
             &Policy::CURRENT,
         ),
-        bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?,
+        bank::connect(aws.secrets(), env("BANK_SECRET_ID")?, &env("BANK_URL")?)?,
         stage.is_sandbox(),
     );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<ScheduleEvent>| {

@@ -1,6 +1,7 @@
 //! The `login` function: wiring. Its use cases are in [`login`].
 
 use application::crypto::password;
+use application::init;
 use application::ports::HashKey;
 use aws::settings::{Aws, env};
 use aws::{logging, runtime};
@@ -12,18 +13,16 @@ use store::Store;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let aws = Aws::connect().await;
-    let keys = aws.keys(&[HashKey::LookUp])?;
-    password::warm()?;
-    keys.warm().await?;
-    let handler = Login::new(
-        Store::new(
-            aws.dynamodb(),
-            env("TABLE")?,
-            env("RECORD_TABLE")?,
-            &Policy::CURRENT,
-        ),
-        keys,
+    let aws = Aws::from_environment()?;
+    let store = Store::new(
+        aws.dynamodb(),
+        env("TABLE")?,
+        env("RECORD_TABLE")?,
+        &Policy::CURRENT,
     );
+    let keys = aws.keys(&[HashKey::LookUp])?;
+    init::warm(&store, &keys).await;
+    password::warm()?;
+    let handler = Login::new(store, keys);
     runtime::serve(&handler).await
 }

@@ -13,7 +13,7 @@ use store::Store;
 async fn main() -> Result<(), Error> {
     logging::init();
     let stage = &DeploymentStage::new(env("STAGE")?);
-    let aws = Aws::connect().await;
+    let aws = Aws::from_environment()?;
     let payouts = &Payouts::new(Store::new(
         aws.dynamodb(),
         env("TABLE")?,

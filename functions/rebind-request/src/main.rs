@@ -1,5 +1,6 @@
 //! The `rebind-request` function: wiring. Its use cases are in [`rebind_request`].
 
+use application::init;
 use application::ports::HashKey;
 use aws::settings::{Aws, env};
 use aws::{logging, runtime};
@@ -11,17 +12,15 @@ use store::Store;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let aws = Aws::connect().await;
-    let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId])?;
-    keys.warm().await?;
-    let handler = RebindRequest::new(
-        Store::new(
-            aws.dynamodb(),
-            env("TABLE")?,
-            env("RECORD_TABLE")?,
-            &Policy::CURRENT,
-        ),
-        keys,
+    let aws = Aws::from_environment()?;
+    let store = Store::new(
+        aws.dynamodb(),
+        env("TABLE")?,
+        env("RECORD_TABLE")?,
+        &Policy::CURRENT,
     );
+    let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId])?;
+    init::warm(&store, &keys).await;
+    let handler = RebindRequest::new(store, keys);
     runtime::serve(&handler).await
 }

@@ -7,7 +7,6 @@
 
 mod picture;
 mod survives;
-mod walk;
 
 use domain::policy::{DAY_S, MINUTE_S};
 use picture::{Picture, of_reply};
@@ -19,7 +18,7 @@ use tests::metrics::metric;
 use tests::processes::Processes;
 use tests::processes::cloud::{Kill, Moment};
 use tests::sample::sample;
-use walk::{Checkpoint, Step, Walk};
+use tests::walk::{Checkpoint, Step, Walk};
 
 /// The maximum number of attempts for one request.
 const ATTEMPTS_MAX: usize = 3;
