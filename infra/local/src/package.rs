@@ -1,5 +1,6 @@
 //! `cargo local package`: release builds of functions, each zipped for upload to Lambda.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -63,6 +64,20 @@ pub fn packages(architecture: Architecture, functions: &[String]) -> Result<Vec<
         });
     }
     Ok(packages)
+}
+
+/// Builds all functions for instruction counts: in the profile `measure`, for this machine.
+///
+/// # Errors
+/// When the build fails.
+pub fn measured() -> Result<BTreeMap<String, PathBuf>, Error> {
+    let template = artifacts::template()?;
+    let mut command = Command::new(paths::cargo());
+    command.args(["build", "--profile", "measure", "--locked"]);
+    for function in artifacts::functions(&template) {
+        command.args(["--package", function, "--bin", function]);
+    }
+    artifacts::executables(&mut command)
 }
 
 /// The chosen functions, in the template's order.

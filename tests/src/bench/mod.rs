@@ -10,6 +10,7 @@
 pub mod budgets;
 pub mod build;
 pub mod contract;
+pub mod instructions;
 pub mod measure;
 pub mod peers;
 pub mod process_stats;
