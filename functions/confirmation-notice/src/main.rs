@@ -7,7 +7,7 @@ use aws::settings::{Aws, env};
 use confirmation_notice::{ConfirmationNotice, StreamEvent};
 use domain::policy::Policy;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use store::Store;
+use store::{Store, Tables};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -16,12 +16,7 @@ async fn main() -> Result<(), Error> {
     let keys = aws.keys(&[HashKey::Freeze])?;
     keys.warm().await?;
     let notice = &ConfirmationNotice::new(
-        Store::new(
-            aws.dynamodb(),
-            env("TABLE")?,
-            env("RECORD_TABLE")?,
-            &Policy::CURRENT,
-        ),
+        Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT),
         keys,
         aws.sms()?,
         aws.push(),

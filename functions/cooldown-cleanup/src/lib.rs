@@ -22,7 +22,7 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 use store::Store;
 use store::client::Table;
-use store::due::{DueItem, DueKind, buckets};
+use store::due::{DueItem, DueKind};
 use store::outbox::Rearmed;
 use store::payout::place;
 
@@ -134,7 +134,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             unanswered: 0,
         };
         let mut unreadable = None;
-        for bucket in buckets(now) {
+        for bucket in self.store.due_buckets(now) {
             let mut page = None;
             // Pages are read forward only: a failed entry stays due for the next run.
             loop {

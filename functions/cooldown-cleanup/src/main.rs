@@ -7,7 +7,7 @@ use cooldown_cleanup::{CooldownCleanup, ScheduleEvent};
 use domain::policy::Policy;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use std::time::Instant;
-use store::Store;
+use store::{Store, Tables};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -15,12 +15,7 @@ async fn main() -> Result<(), Error> {
     let stage = DeploymentStage::new(env("STAGE")?);
     let aws = Aws::connect().await;
     let cleanup = &CooldownCleanup::new(
-        Store::new(
-            aws.dynamodb(),
-            env("TABLE")?,
-            env("RECORD_TABLE")?,
-            &Policy::CURRENT,
-        ),
+        Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT),
         bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?,
         stage.is_sandbox(),
     );

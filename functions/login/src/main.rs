@@ -7,7 +7,7 @@ use aws::{logging, runtime};
 use domain::policy::Policy;
 use lambda_runtime::Error;
 use login::Login;
-use store::Store;
+use store::{Store, Tables};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -17,12 +17,7 @@ async fn main() -> Result<(), Error> {
     password::warm()?;
     keys.warm().await?;
     let handler = Login::new(
-        Store::new(
-            aws.dynamodb(),
-            env("TABLE")?,
-            env("RECORD_TABLE")?,
-            &Policy::CURRENT,
-        ),
+        Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT),
         keys,
     );
     runtime::serve(&handler).await

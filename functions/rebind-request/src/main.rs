@@ -6,7 +6,7 @@ use aws::{logging, runtime};
 use domain::policy::Policy;
 use lambda_runtime::Error;
 use rebind_request::RebindRequest;
-use store::Store;
+use store::{Store, Tables};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -15,12 +15,7 @@ async fn main() -> Result<(), Error> {
     let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId])?;
     keys.warm().await?;
     let handler = RebindRequest::new(
-        Store::new(
-            aws.dynamodb(),
-            env("TABLE")?,
-            env("RECORD_TABLE")?,
-            &Policy::CURRENT,
-        ),
+        Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT),
         keys,
     );
     runtime::serve(&handler).await

@@ -5,7 +5,7 @@ use aws::settings::{Aws, env};
 use aws::{logging, runtime};
 use domain::policy::Policy;
 use lambda_runtime::Error;
-use store::Store;
+use store::{Store, Tables};
 use verification::Verification;
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,12 +15,7 @@ async fn main() -> Result<(), Error> {
     let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId, HashKey::Codes])?;
     keys.warm().await?;
     let handler = Verification::new(
-        Store::new(
-            aws.dynamodb(),
-            env("TABLE")?,
-            env("RECORD_TABLE")?,
-            &Policy::CURRENT,
-        ),
+        Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT),
         keys,
         aws.sms()?,
         bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?,
