@@ -521,11 +521,23 @@ impl InProcess {
     /// # Errors
     /// The error that the run reports.
     pub async fn scheduled(&self, event: Value, left: Duration) -> Result<Summary, PortError> {
+        self.scheduled_as("run", event, left).await
+    }
+
+    /// The same with the id of the run.
+    ///
+    /// # Errors
+    /// The error that the run reports.
+    pub async fn scheduled_as(
+        &self,
+        id: &str,
+        event: Value,
+        left: Duration,
+    ) -> Result<Summary, PortError> {
         let event: ScheduleEvent = serde_json::from_value(event).unwrap();
         Box::pin(self.catch_up()).await;
-        self.cleanup
-            .run(&event, wall_clock(), Instant::now() + left)
-            .await
+        let deadline = Instant::now() + left;
+        self.cleanup.run(&event, wall_clock(), deadline, id).await
     }
 
     /// A batch with a stream record for every notification that is due.

@@ -26,7 +26,8 @@ async fn main() -> Result<(), Error> {
             .deadline()
             .duration_since(std::time::SystemTime::now())
             .unwrap_or_default();
-        let run = cleanup.run(&event.payload, wall_clock(), Instant::now() + left);
+        let (deadline, id) = (Instant::now() + left, &event.context.request_id);
+        let run = cleanup.run(&event.payload, wall_clock(), deadline, id);
         let summary = Box::pin(run).await.map_err(|error| Diagnostic {
             error_type: "CleanupFailed".to_owned(),
             error_message: error.to_string(),
