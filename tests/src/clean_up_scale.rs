@@ -1,5 +1,5 @@
-//! Many merchants, some of whom have due work: clones of one merchant whom the functions led there. Cloning bypasses the API,
-//! so a million merchants take a minute.
+//! Many merchants, some of whom have due work: clones of one merchant whom the functions led there. Cloning bypasses the API
+//! and imports the items in batches.
 
 use crate::dynamodb_table::{Table, item_of};
 use crate::in_process::{InProcess, RECORD_TABLE, table_of};
