@@ -60,6 +60,12 @@ impl Table {
         }
     }
 
+    /// The database behind the tables, for imports. [`Self::items`] and [`Self::reset_to`] ignore what is written there.
+    #[must_use]
+    pub fn database(&self) -> Database {
+        self.db.clone()
+    }
+
     /// An SDK configuration that uses this table.
     #[must_use]
     pub fn configure(&self, config: Builder) -> Builder {

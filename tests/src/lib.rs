@@ -5,6 +5,7 @@
 pub mod aws;
 pub mod bench;
 pub mod canonical;
+pub mod clean_up_scale;
 pub mod defences;
 pub mod dynamodb_table;
 pub mod fuzz;

@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use store::records::merchant_state;
+use store::shards::DueShards;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
 use tests::table_faults::Call;
@@ -634,7 +635,8 @@ async fn fullest_merchant_state_costs_three_write_units() {
     world.deliver_due().await;
     let state = fullest(&world.stored("minority_name").await.state, world.now());
     let merchant = MerchantId::parse("mer_minority_name").unwrap();
-    let attributes = merchant_state::attributes(&merchant, &state, world.now()).unwrap();
+    let attributes =
+        merchant_state::attributes(&merchant, &state, world.now(), DueShards::DEFAULT).unwrap();
     let mut attributes = attributes.into_iter();
     let json = attributes.find(|(name, _)| *name == "state").unwrap();
     let key = |name: &str, value: &str| (name.to_owned(), AttributeValue::S(value.to_owned()));

@@ -4,6 +4,10 @@
 //! costs only what is due, and stops before its deadline; the next run continues.
 
 mod poll;
+mod run;
+mod summary;
+
+pub use summary::Summary;
 
 use application::backoff::Limits;
 use application::error::HandlerError;
@@ -17,12 +21,13 @@ use domain::merchant::Merchant;
 use domain::rebind::RebindState;
 use domain::reminder::Reminder;
 use domain::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use run::Run;
+use serde::Deserialize;
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use store::Store;
 use store::client::Table;
-use store::due::{DueItem, DueKind, buckets};
+use store::due::{DueItem, DueKind};
 use store::outbox::Rearmed;
 use store::payout::place;
 
@@ -39,59 +44,6 @@ pub struct CooldownCleanup<T, B> {
 pub struct ScheduleEvent {
     /// The scheduled time, RFC 3339.
     time: Value,
-}
-
-/// The counts of one run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Overdue rebinds that expired.
-    pub expired: u32,
-    /// Rebinds completed at the end of their hold.
-    pub completed: u32,
-    /// Cooldowns whose end was announced.
-    pub cooldowns_ended: u32,
-    /// Pending settlement settings that took effect or were dropped.
-    pub settlements_applied: u32,
-    /// Replaced cards removed from the record.
-    pub cards_removed: u32,
-    /// Held payouts that were assigned a card.
-    pub payouts_assigned: u32,
-    /// Bank answers that settled an unknown or changeable outcome.
-    pub bank_answers: u32,
-    /// Unsent notifications that were armed again.
-    pub notices_rearmed: u32,
-    /// Reminders of announced changes that were armed.
-    pub reminders: u32,
-    /// Notifications given up after a day of failures.
-    pub notices_given_up: u32,
-    /// Entries that were done already, or lost to a concurrent write.
-    pub skipped: u32,
-    /// Entries that failed and stay due.
-    pub failed: u32,
-    /// The time ran out; the next run continues.
-    pub stopped_early: bool,
-}
-
-impl Summary {
-    /// Writes the counts to the log.
-    pub fn log(&self) {
-        tracing::info!(
-            cleanup.expired = self.expired,
-            cleanup.completed = self.completed,
-            cleanup.cooldowns_ended = self.cooldowns_ended,
-            cleanup.settlements_applied = self.settlements_applied,
-            cleanup.cards_removed = self.cards_removed,
-            cleanup.payouts_assigned = self.payouts_assigned,
-            cleanup.bank_answers = self.bank_answers,
-            cleanup.notices_rearmed = self.notices_rearmed,
-            cleanup.reminders = self.reminders,
-            cleanup.notices_given_up = self.notices_given_up,
-            cleanup.skipped = self.skipped,
-            cleanup.failed = self.failed,
-            cleanup.stopped_early = self.stopped_early,
-            "cleanup.finished"
-        );
-    }
 }
 
 /// The placeholder that the scheduler replaces with its time.
@@ -112,61 +64,6 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             bank,
             sandbox,
         }
-    }
-
-    /// Executes one run.
-    ///
-    /// # Errors
-    /// When the event's time is not RFC 3339; outside the sandbox, also when it is missing or further ahead than
-    /// `Policy::schedule_ahead_max_s`. When part of the index cannot be read; the readable part is processed first.
-    pub async fn run(
-        &self,
-        event: &ScheduleEvent,
-        wall: Timestamp,
-        deadline: Instant,
-    ) -> Result<Summary, PortError> {
-        let now = self.now(event, wall)?;
-        let mut run = Run {
-            summary: Summary::default(),
-            wall,
-            now,
-            deadline,
-            unanswered: 0,
-        };
-        let mut unreadable = None;
-        for bucket in buckets(now) {
-            let mut page = None;
-            // Pages are read forward only: a failed entry stays due for the next run.
-            loop {
-                if run.is_late() {
-                    return Ok(run.summary);
-                }
-                let next = match self.store.due_in(&bucket, now, page.as_ref()).await {
-                    Ok(next) => next,
-                    Err(error) => {
-                        // An unreadable bucket does not block the others. The run still fails at its end.
-                        tracing::error!(
-                            due.bucket = bucket,
-                            due.cause = error.to_string(),
-                            "cleanup.bucket_unreadable"
-                        );
-                        unreadable = Some(error);
-                        break;
-                    }
-                };
-                for due in &next.due {
-                    if run.is_late() {
-                        return Ok(run.summary);
-                    }
-                    self.handle(due, &mut run).await;
-                }
-                if next.is_last() {
-                    break;
-                }
-                page = Some(next);
-            }
-        }
-        unreadable.map_or(Ok(run.summary), Err)
     }
 
     fn now(&self, event: &ScheduleEvent, wall: Timestamp) -> Result<Timestamp, PortError> {
@@ -406,26 +303,6 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             Err(HandlerError::Rejected(_)) => Ok(None),
             Err(error) => Err(error.into_port_error()),
         }
-    }
-}
-
-/// The state of one run.
-struct Run {
-    summary: Summary,
-    wall: Timestamp,
-    now: Timestamp,
-    deadline: Instant,
-    /// Queries that the bank left unanswered. At the maximum, the run sends no more: the bank is down, and other due
-    /// work must not wait for it.
-    unanswered: u32,
-}
-
-impl Run {
-    /// True when the run has to stop and leave the rest to the next run.
-    fn is_late(&mut self) -> bool {
-        let late = Instant::now() + RESERVE >= self.deadline;
-        self.summary.stopped_early |= late;
-        late
     }
 }
 

@@ -8,18 +8,13 @@ use aws::{logging, runtime};
 use domain::policy::Policy;
 use lambda_runtime::Error;
 use login::Login;
-use store::Store;
+use store::{Store, Tables};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
     let aws = Aws::from_environment()?;
-    let store = Store::new(
-        aws.dynamodb(),
-        env("TABLE")?,
-        env("RECORD_TABLE")?,
-        &Policy::CURRENT,
-    );
+    let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
     let keys = aws.keys(&[HashKey::LookUp])?;
     init::warm(&store, &keys).await;
     password::warm()?;

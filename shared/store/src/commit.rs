@@ -116,7 +116,10 @@ impl<T: Table> Store<T> {
             let key = key(merchant_pk(merchant), event_sk(event.seq));
             let put = Put::builder()
                 .table_name(self.table.name())
-                .set_item(Some(item_of(key, event::attributes(event, self.policy)?)))
+                .set_item(Some(item_of(
+                    key,
+                    event::attributes(event, self.policy, self.due_shards)?,
+                )))
                 .condition_expression("attribute_not_exists(pk)");
             writes.push(Part::Event, put_item(put)?);
         }
@@ -164,7 +167,12 @@ impl<T: Table> Store<T> {
         next.revision = next_revision(before, rebind);
         let merchant = &before.profile.merchant_id;
         let mut update = Update::default();
-        update.put_all(rebind::attributes(merchant, &next, self.policy)?);
+        update.put_all(rebind::attributes(
+            merchant,
+            &next,
+            self.policy,
+            self.due_shards,
+        )?);
         match as_it_was(before, rebind) {
             Some(old) => {
                 update.value("read", n(old.revision));
@@ -184,7 +192,12 @@ impl<T: Table> Store<T> {
     ) -> Result<TransactWriteItem, PortError> {
         let merchant = &before.profile.merchant_id;
         let mut update = Update::default();
-        update.put_all(merchant_state::attributes(merchant, state, commit.now)?);
+        update.put_all(merchant_state::attributes(
+            merchant,
+            state,
+            commit.now,
+            self.due_shards,
+        )?);
         // Also removes a session that was opened after the read: a login does not change `version`.
         let kept = match commit.transition.ends_sessions {
             EndedSessions::None => None,

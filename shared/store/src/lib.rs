@@ -44,13 +44,13 @@
 //! | a step on a card: merchant state, profile, its rebind | 1 batch get beside 1 get, 1 transaction | 2.5 RRU |
 //! | freeze: account, merchant, transaction | 3 calls | 2 RRU, 6 WRU and more |
 //! | wrong freeze code: account, merchant, two counts | 4 calls | 2 RRU, 2 WRU |
-//! | due items | 1 query per bucket and shard | 0.5 RRU, and 0.5 per 4 KB of keys |
+//! | due items | 1 query per month and shard, and 1 more per 200 due items | 0.5 RRU, and 0.5 per 4 KB of keys |
 //!
 //! # The index `due`
 //! Sparse, keys only. It holds rebinds with a time-driven transition ahead, merchant states with due work (the
 //! notification of a cooldown's end is pending, a card can be removed, or a held payout can be assigned), and events with
-//! an unsent notification. The hash key is the month of the due time and one of [`keys::SHARDS`] shards of the merchant,
-//! so that a key holds only a fraction of a month's due items. The range key is the time.
+//! an unsent notification. The hash key is the month of the due time and the merchant's shard, one of [`DueShards`], so
+//! that a key holds only a fraction of a month's due items. The range key is the time.
 //!
 //! # Rules
 //! - A decision is written under the condition that the merchant state's `version` has not changed since the read.
@@ -81,36 +81,45 @@ mod record;
 pub mod records;
 mod rehash;
 pub mod seed;
+pub mod shards;
+mod tables;
+
+pub use tables::Tables;
 
 use client::{DynamoDb, Table};
 use domain::policy::Policy;
 use meter::Meter;
+use shards::DueShards;
 
 /// The store. `T` is DynamoDB, or a model of its tables.
 #[derive(Clone, Debug)]
 pub struct Store<T = DynamoDb> {
     table: T,
+    due_shards: DueShards,
     policy: &'static Policy,
 }
 
 impl Store {
-    /// `table` and `record`: the names of the tables. `policy`: defines the limits and periods in the store's conditions and clean-up times.
+    /// `policy`: defines the limits and periods in the store's conditions and clean-up times.
     #[must_use]
-    pub fn new(
-        client: aws_sdk_dynamodb::Client,
-        table: impl Into<String>,
-        record: impl Into<String>,
-        policy: &'static Policy,
-    ) -> Self {
-        Self::over(DynamoDb::new(&client, table, record), policy)
+    pub fn new(client: aws_sdk_dynamodb::Client, tables: Tables, policy: &'static Policy) -> Self {
+        let due_shards = tables.due_shards;
+        Self {
+            due_shards,
+            ..Self::over(DynamoDb::new(&client, tables.main, tables.record), policy)
+        }
     }
 }
 
 impl<T: Table> Store<T> {
-    /// The records of these tables.
+    /// The records of these tables, with the default number of shards.
     #[must_use]
     pub const fn over(table: T, policy: &'static Policy) -> Self {
-        Self { table, policy }
+        Self {
+            table,
+            due_shards: DueShards::DEFAULT,
+            policy,
+        }
     }
 
     /// The policy of this store.

@@ -230,7 +230,7 @@ impl<T: Table> Store<T> {
             (NotificationStep::GiveUp { wall, now }, Rearmed::GivenUp),
         ] {
             let event = key(merchant_pk(merchant), event_sk(seq));
-            let update = step.as_update(merchant, self.policy);
+            let update = step.as_update(merchant, self.policy, self.due_shards);
             let update = SingleUpdate::new(event, update, ReturnValue::None);
             let Updated::ConditionFailed(item) = self.table.update(update).await? else {
                 return Ok(done);
@@ -296,7 +296,7 @@ impl<T: Table> Store<T> {
         returned: ReturnValue,
     ) -> Result<Option<Item>, PortError> {
         let event = key(merchant_pk(merchant), event_sk(seq));
-        let update = step.as_update(merchant, self.policy);
+        let update = step.as_update(merchant, self.policy, self.due_shards);
         let update = SingleUpdate::new(event, update, returned);
         match self.table.update(update).await? {
             Updated::Done(attributes) => Ok(attributes),

@@ -130,7 +130,11 @@ fn rustc() -> Result<String, String> {
     let text = String::from_utf8_lossy(&output.stdout);
     let of = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
     let (release, host) = (of("release: "), of("host: "));
-    Ok(format!("{} {}", release.unwrap_or("?"), host.unwrap_or("?")))
+    Ok(format!(
+        "{} {}",
+        release.unwrap_or("?"),
+        host.unwrap_or("?")
+    ))
 }
 
 fn counted(function: &str) -> String {

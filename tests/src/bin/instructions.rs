@@ -26,7 +26,10 @@ async fn run(write: bool) -> Result<(), String> {
     let (table, wrong) = counts.compare(&stored);
     print!("{table}");
     if counts.rustc != stored.rustc {
-        println!("counted with {}, stored with {}: nothing to compare", counts.rustc, stored.rustc);
+        println!(
+            "counted with {}, stored with {}: nothing to compare",
+            counts.rustc, stored.rustc
+        );
         return Ok(());
     }
     if wrong.is_empty() {

@@ -33,8 +33,8 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
-use store::Store;
 use store::seed::SeedMerchant;
+use store::{Store, Tables};
 use tokio_rustls::TlsAcceptor;
 
 /// The region of all services.
@@ -237,7 +237,7 @@ impl Cloud {
     #[must_use]
     pub fn store(&self) -> Store {
         let policy = &domain::policy::Policy::CURRENT;
-        Store::new(self.client(), TABLE, RECORD_TABLE, policy)
+        Store::new(self.client(), Tables::new(TABLE, RECORD_TABLE), policy)
     }
 
     /// Adds a merchant to the table, and the person to the sandbox bank.

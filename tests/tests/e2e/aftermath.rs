@@ -3,7 +3,7 @@
 use domain::ids::MerchantId;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use store::Store;
+use store::{Store, Tables};
 use tests::aws::SQS;
 use tests::history;
 use tests::local_cloud::LocalCloud;
@@ -13,8 +13,10 @@ use tests::local_cloud::LocalCloud;
 pub async fn every_history_is_unbroken(live: &LocalCloud) {
     let store = Store::new(
         live.table.clone(),
-        &live.system.endpoints().table,
-        &live.system.endpoints().record_table,
+        Tables::new(
+            &live.system.endpoints().table,
+            &live.system.endpoints().record_table,
+        ),
         &domain::policy::Policy::CURRENT,
     );
     let (mut merchants, mut total) = (0, 0);

@@ -2,8 +2,8 @@
 
 use super::LEASE_S;
 use crate::item::{Update, n, s, time};
-use crate::keys::bucket;
 use crate::records::event::{self, NOTIFICATION_DUE, OF_RECORD, recipient_name, tags_text};
+use crate::shards::DueShards;
 use domain::ids::MerchantId;
 use domain::notification::Recipient;
 use domain::policy::Policy;
@@ -118,7 +118,13 @@ pub enum NotificationStep<'a> {
 }
 
 impl NotificationStep<'_> {
-    pub(super) fn as_update(&self, merchant: &MerchantId, policy: &Policy) -> Update {
+    pub(super) fn as_update(
+        &self,
+        merchant: &MerchantId,
+        policy: &Policy,
+        shards: DueShards,
+    ) -> Update {
+        let bucket = |merchant, at| shards.bucket(merchant, at);
         let mut update = Update::default();
         match *self {
             Self::Lease { owner, wall } => {

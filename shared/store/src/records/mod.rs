@@ -41,7 +41,7 @@ pub mod window;
 mod golden;
 
 use super::item::{Item, Update, broken, n, opt_n, s, time};
-use super::keys::bucket;
+use super::shards::DueShards;
 use application::ports::PortError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::ids::MerchantId;
@@ -82,9 +82,9 @@ fn stamp(update: &mut Update) {
 }
 
 /// The index entry of an item; empty when no time-driven transition is ahead.
-fn due(merchant: &MerchantId, at: Option<Timestamp>) -> Attributes {
+fn due(shards: DueShards, merchant: &MerchantId, at: Option<Timestamp>) -> Attributes {
     vec![
-        ("due_bucket", at.map(|at| s(bucket(merchant, at)))),
+        ("due_bucket", at.map(|at| s(shards.bucket(merchant, at)))),
         ("due_at", at.map(time)),
     ]
 }

@@ -10,6 +10,7 @@ use crate::records::{
     account, card, card_holders, freeze_counter, idempotency, item_of, login_failures, logins,
     merchant_state, otp_counter, payout, profile, push_target, rebind, session,
 };
+use crate::shards::DueShards;
 use application::ports::{
     IdempotencyKey, IdempotencyLookup, KeptPushTarget, OwnedPayout, StoredReply,
 };
@@ -143,7 +144,8 @@ pub(super) fn records() -> Vec<Record> {
 fn merchants() -> Vec<Record> {
     let new = MerchantState::onboarded(settings());
     let of_state = |name, state: MerchantState| {
-        let attributes = merchant_state::attributes(&merchant(), &state, t(0)).unwrap();
+        let attributes =
+            merchant_state::attributes(&merchant(), &state, t(0), DueShards::DEFAULT).unwrap();
         let mut item = item_of(key(merchant_pk(&merchant()), STATE), attributes);
         for (slot, session) in (0..).zip(&state.sessions) {
             if let Some(session) = session {
@@ -504,7 +506,7 @@ fn of_rebind(name: &'static str, stage: RebindState) -> Record {
         stage,
         sealed_number: (!has_ended).then(|| Sealed(vec![4, 3, 2, 1])),
     };
-    let attributes = rebind::attributes(&merchant(), &rebind, &POLICY).unwrap();
+    let attributes = rebind::attributes(&merchant(), &rebind, &POLICY, DueShards::DEFAULT).unwrap();
     let key = key(
         merchant_pk(&merchant()),
         rebind_sk(rebind.rebind_id.number()),
