@@ -1,21 +1,22 @@
 //! One transition, one atomic write.
 
 use super::Store;
-use super::client::{SingleUpdate, Table, Transacted};
+use super::client::{SingleUpdate, Table, Transacted, Updated};
 use super::item::{Update, broken, delete_item, n, put_item, time, update_item, update_with};
 use super::keys::{
     STATE, card_number_key, card_sk, event_sk, key, merchant_pk, phone_key, rebind_sk,
 };
 use super::records::card_holders::Person;
 use super::records::{
-    card_holders, event, idempotency, item_of, merchant_state, otp_counter, payout, rebind, session,
+    card_holders, claim, event, idempotency, item_of, merchant_state, otp_counter, payout, rebind,
+    session,
 };
 use application::ports::{
     Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
     PortError,
 };
 use aws_sdk_dynamodb::types::{
-    CancellationReason, ConditionCheck, Put, ReturnValue, TransactWriteItem,
+    self, CancellationReason, ConditionCheck, Put, ReturnValue, TransactWriteItem,
 };
 use domain::merchant::{Merchant, MerchantState};
 use domain::policy::Policy;
@@ -58,6 +59,11 @@ impl<T: Table> CommitTransition for Store<T> {
         if items.is_empty() {
             return Ok(CommitOutcome::Written);
         }
+        if let (IdempotencyMode::Claim(key, _), [item]) = (&commit.idempotency, items.as_slice())
+            && let Some(update) = item.update()
+        {
+            return self.claim_alone(update.clone(), key, commit.now).await;
+        }
         match self.table.transact(items).await? {
             Transacted::Done => Ok(CommitOutcome::Written),
             Transacted::Cancelled(reasons) => {
@@ -93,6 +99,24 @@ impl<T: Table> Store<T> {
         self.writes(commit).map(|writes| writes.items)
     }
 
+    /// Writes a claim that changes nothing but its rebind. If the reply is lost, the repeated update finds the claim.
+    async fn claim_alone(
+        &self,
+        update: types::Update,
+        key: &IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<CommitOutcome, PortError> {
+        match self.table.update(SingleUpdate::alone(update)).await? {
+            Updated::Done(_) => Ok(CommitOutcome::Written),
+            Updated::ConditionFailed(rebind) => {
+                match rebind.map(|rebind| claim::read(&rebind, key, now)) {
+                    None | Some(IdempotencyLookup::Nothing) => Err(PortError::Conflict),
+                    Some(used) => Ok(CommitOutcome::Before(used)),
+                }
+            }
+        }
+    }
+
     /// Builds all items of a commit with their conditions; sends nothing.
     fn writes(&self, commit: &Commit<'_>) -> Result<Writes, PortError> {
         let Commit {
@@ -109,8 +133,18 @@ impl<T: Table> Store<T> {
                 self.update_state(before, state, commit)?,
             );
         }
-        for rebind in transition.rebind.iter().chain(&transition.also) {
-            writes.push(Part::Rebind, self.update_rebind(before, rebind)?);
+        match (&transition.rebind, &commit.idempotency) {
+            (Some(rebind), mode) => {
+                let update = self.update_rebind(before, rebind, mode, commit.now)?;
+                writes.push(Part::Rebind, update);
+            }
+            (None, IdempotencyMode::Claim(..)) => return Err(broken("a claim without a rebind")),
+            (None, _) => {}
+        }
+        if let Some(rebind) = &transition.also {
+            let mode = &IdempotencyMode::None;
+            let update = self.update_rebind(before, rebind, mode, commit.now)?;
+            writes.push(Part::Rebind, update);
         }
         if let Some(event) = event {
             let key = key(merchant_pk(merchant), event_sk(event.seq));
@@ -159,6 +193,8 @@ impl<T: Table> Store<T> {
         &self,
         before: &Merchant,
         rebind: &Rebind,
+        mode: &IdempotencyMode<'_>,
+        now: Timestamp,
     ) -> Result<TransactWriteItem, PortError> {
         let mut next = rebind.clone();
         next.revision = next_revision(before, rebind);
@@ -169,6 +205,7 @@ impl<T: Table> Store<T> {
             Some(old) => {
                 update.value("read", n(old.revision));
                 update.when("#rev = :read");
+                self.change_claims(&mut update, mode, now);
             }
             None => update.when("attribute_not_exists(pk)"),
         }
@@ -304,7 +341,7 @@ fn failed_condition(
             })
             .map(|(_, reason)| reason)
     };
-    if let (Some(reason), IdempotencyMode::Claim(wanted, _) | IdempotencyMode::Reply(wanted, _)) =
+    if let (Some(reason), IdempotencyMode::Reply(wanted, _)) =
         (failed(Part::Idempotency), &commit.idempotency)
     {
         // Even without the old row, the reason is a used key; the caller reads again.

@@ -21,6 +21,7 @@
 pub mod account;
 pub mod card;
 pub mod card_holders;
+pub mod claim;
 mod device_counts;
 pub mod event;
 pub mod freeze_counter;
