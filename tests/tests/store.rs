@@ -815,7 +815,8 @@ async fn last_rearm_survives_a_lost_reply() {
     for time in 1..=POLICY.notification_retries_max {
         world.pass_s(POLICY.notification_retry_s + 1);
         if time == POLICY.notification_retries_max {
-            world.boundary.fail_once(1, Fault::ReplyLost);
+            // The event is read first.
+            world.boundary.fail_once(2, Fault::ReplyLost);
         }
         let now = world.now();
         rearmed.push(
