@@ -409,6 +409,8 @@ pub struct LoginKeys {
     pub device: String,
     /// Hash of the source address.
     pub source: String,
+    /// Random nonce. It marks this login's counted failure, so that a repeated write is recognised.
+    pub nonce: [u8; 6],
     /// The hashes of account and device under the previous key, during a rotation.
     pub previous: Option<PreviousLoginKeys>,
 }
