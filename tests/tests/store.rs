@@ -376,6 +376,30 @@ async fn torn_read_of_a_reply_is_repeated() {
 }
 
 #[tokio::test]
+async fn early_entry_of_a_matched_check_is_corrected() {
+    let (world, app, path) = scenario::card_pending("plain_1").await;
+    app.check_card(&path).await.ok(200);
+    let due_at = async || {
+        let key = HashMap::from([
+            (
+                "pk".to_owned(),
+                AttributeValue::S("M#mer_plain_1".to_owned()),
+            ),
+            ("sk".to_owned(), AttributeValue::S("R#000001".to_owned())),
+        ]);
+        world.item(key).await["due_at"].as_n().unwrap().clone()
+    };
+    let rebind = load(&world).await.rebind.unwrap();
+    let exact = rebind.due_at(POLICY).unwrap();
+    assert_eq!(exact, rebind.expires_at);
+    assert!(due_at().await < exact.epoch_s().to_string());
+    world.pass_s(POLICY.bank_retry_s + 1);
+    assert_eq!(world.clean_up().await.skipped, 1);
+    assert_eq!(due_at().await, exact.epoch_s().to_string());
+    assert_eq!(world.clean_up().await.skipped, 0);
+}
+
+#[tokio::test]
 async fn torn_read_is_repeated() {
     let (world, _) = with_open_rebind().await;
     let before = load(&world).await;

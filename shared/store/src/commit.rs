@@ -2,22 +2,23 @@
 
 use super::Store;
 use super::client::{SingleUpdate, Table, Transacted, Updated};
-use super::item::{Update, broken, delete_item, n, put_item, time, update_item, update_with};
+use super::item::{Item, Update, broken, delete_item, n, put_item, time, update_item, update_with};
 use super::keys::{
     STATE, card_number_key, card_sk, event_sk, key, merchant_pk, phone_key, rebind_sk,
 };
 use super::records::card_holders::Person;
 use super::records::{
-    card_holders, claim, event, idempotency, item_of, merchant_state, otp_counter, payout, rebind,
-    session,
+    Attributes, DUE, card_holders, claim, due, event, idempotency, item_of, merchant_state,
+    otp_counter, payout, rebind, session,
 };
 use application::ports::{
     Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
     PortError,
 };
 use aws_sdk_dynamodb::types::{
-    self, CancellationReason, ConditionCheck, Put, ReturnValue, TransactWriteItem,
+    self, AttributeValue, CancellationReason, ConditionCheck, Put, ReturnValue, TransactWriteItem,
 };
+use domain::ids::MerchantId;
 use domain::merchant::{Merchant, MerchantState};
 use domain::policy::Policy;
 use domain::rebind::{Mac, OtpPurpose, Rebind};
@@ -135,7 +136,7 @@ impl<T: Table> Store<T> {
         }
         match (&transition.rebind, &commit.idempotency) {
             (Some(rebind), mode) => {
-                let update = self.update_rebind(before, rebind, mode, commit.now)?;
+                let update = self.update_rebind(commit, rebind, mode)?;
                 writes.push(Part::Rebind, update);
             }
             (None, IdempotencyMode::Claim(..)) => return Err(broken("a claim without a rebind")),
@@ -143,8 +144,7 @@ impl<T: Table> Store<T> {
         }
         if let Some(rebind) = &transition.also {
             let mode = &IdempotencyMode::None;
-            let update = self.update_rebind(before, rebind, mode, commit.now)?;
-            writes.push(Part::Rebind, update);
+            writes.push(Part::Rebind, self.update_rebind(commit, rebind, mode)?);
         }
         if let Some(event) = event {
             let key = key(merchant_pk(merchant), event_sk(event.seq));
@@ -191,26 +191,87 @@ impl<T: Table> Store<T> {
 
     fn update_rebind(
         &self,
-        before: &Merchant,
+        commit: &Commit<'_>,
         rebind: &Rebind,
         mode: &IdempotencyMode<'_>,
-        now: Timestamp,
     ) -> Result<TransactWriteItem, PortError> {
+        let before = commit.before;
         let mut next = rebind.clone();
         next.revision = next_revision(before, rebind);
         let merchant = &before.profile.merchant_id;
+        let old = as_it_was(before, rebind);
         let mut update = Update::default();
-        update.put_all(rebind::attributes(merchant, &next, self.policy)?);
-        match as_it_was(before, rebind) {
+        let mut attributes = rebind::attributes(merchant, &next, self.policy)?;
+        if commit.session.is_some() && old.is_some_and(|old| self.may_keep_entry(old, &next)) {
+            attributes.retain(|(name, _)| !DUE.contains(name));
+        }
+        update.put_all(attributes);
+        match old {
             Some(old) => {
                 update.value("read", n(old.revision));
                 update.when("#rev = :read");
-                self.change_claims(&mut update, mode, now);
+                self.change_claims(&mut update, mode, commit.now);
             }
             None => update.when("attribute_not_exists(pk)"),
         }
         let key = key(merchant_pk(merchant), rebind_sk(rebind.rebind_id.number()));
         update_item(self.table.name(), key, update)
+    }
+
+    /// True if the entry of the due index may stay where it is: early, with only the expiry ahead. A move costs two writes,
+    /// and the merchant's next step nearly always moves the entry again. [`Store::correct_entry`] does it otherwise.
+    fn may_keep_entry(&self, old: &Rebind, next: &Rebind) -> bool {
+        let (early, due) = (old.due_at(self.policy), next.due_at(self.policy));
+        due == Some(next.expires_at) && early.is_some() && early <= due
+    }
+
+    /// Moves a rebind's early entry in the due index to its due time. A concurrent write, which moves it too, is a
+    /// `Conflict`.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn correct_entry(
+        &self,
+        merchant: &MerchantId,
+        rebind: &Rebind,
+    ) -> Result<(), PortError> {
+        let due = due(merchant, rebind.due_at(self.policy));
+        let key = key(merchant_pk(merchant), rebind_sk(rebind.rebind_id.number()));
+        self.move_entry(key, due, ("rev", n(rebind.revision))).await
+    }
+
+    /// The same for the entry of the merchant state.
+    ///
+    /// # Errors
+    /// As [`Store::correct_entry`].
+    pub async fn correct_entry_of_state(
+        &self,
+        merchant: &Merchant,
+        now: Timestamp,
+    ) -> Result<(), PortError> {
+        let id = &merchant.profile.merchant_id;
+        let due = due(id, merchant.state.due_at(now));
+        let version = ("version", n(merchant.state.version));
+        self.move_entry(key(merchant_pk(id), STATE), due, version)
+            .await
+    }
+
+    async fn move_entry(
+        &self,
+        key: Item,
+        due: Attributes,
+        (lock, read): (&str, AttributeValue),
+    ) -> Result<(), PortError> {
+        let mut update = Update::default();
+        update.put_all(due);
+        update.name(lock);
+        update.value("read", read);
+        update.when(format!("#{lock} = :read"));
+        let update = SingleUpdate::new(key, update, ReturnValue::None);
+        match self.table.update(update).await? {
+            Updated::Done(_) => Ok(()),
+            Updated::ConditionFailed(_) => Err(PortError::Conflict),
+        }
     }
 
     fn update_state(

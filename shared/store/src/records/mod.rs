@@ -82,11 +82,15 @@ fn stamp(update: &mut Update) {
     update.when("(attribute_not_exists(#v) OR #v <= :v)");
 }
 
+/// The attributes of an item's entry in the due index.
+pub(super) const DUE: [&str; 2] = ["due_bucket", "due_at"];
+
 /// The index entry of an item; empty when no time-driven transition is ahead.
-fn due(merchant: &MerchantId, at: Option<Timestamp>) -> Attributes {
+pub(super) fn due(merchant: &MerchantId, at: Option<Timestamp>) -> Attributes {
+    let [bucket_name, at_name] = DUE;
     vec![
-        ("due_bucket", at.map(|at| s(bucket(merchant, at)))),
-        ("due_at", at.map(time)),
+        (bucket_name, at.map(|at| s(bucket(merchant, at)))),
+        (at_name, at.map(time)),
     ]
 }
 
