@@ -572,7 +572,7 @@ async fn unanswered_check_of_an_ended_rebind_counts() {
     // The function dies after its intent, three times, and the merchant starts over. The bank may have been called each time.
     for _ in 0..3 {
         let path = app.to_card_pending(GOOD_CARD).await;
-        world.boundary.fail(3, Fault::DiesBefore);
+        world.boundary.fail(4, Fault::DiesBefore);
         let check = format!("{path}/card-check");
         let died = app.post(&check, ());
         assert!(world.boundary.survive(died).await.is_none());

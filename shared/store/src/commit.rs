@@ -1,7 +1,7 @@
 //! One transition, one atomic write.
 
 use super::Store;
-use super::client::{SingleUpdate, Table, Transacted, Updated};
+use super::client::{Get, SingleUpdate, Table, Transacted, Updated};
 use super::item::{Item, Update, broken, delete_item, n, put_item, time, update_item, update_with};
 use super::keys::{
     STATE, card_number_key, card_sk, event_sk, key, merchant_pk, phone_key, rebind_sk,
@@ -56,6 +56,9 @@ impl Writes {
 
 impl<T: Table> CommitTransition for Store<T> {
     async fn commit(&self, commit: Commit<'_>) -> Result<CommitOutcome, PortError> {
+        if !self.is_free(&commit).await? {
+            return Ok(CommitOutcome::BoundElsewhere);
+        }
         let Writes { kinds, items } = self.writes(&commit)?;
         if items.is_empty() {
             return Ok(CommitOutcome::Written);
@@ -323,6 +326,37 @@ impl<T: Table> Store<T> {
         update_item(self.table.name(), key(merchant_pk(merchant), STATE), update)
     }
 
+    /// False if the card number is verified for another person. A read half as expensive as a condition of the write is
+    /// enough: the write that adds the holder has the condition.
+    async fn is_free(&self, commit: &Commit<'_>) -> Result<bool, PortError> {
+        let Some(FingerprintRule::Free {
+            fingerprint,
+            person,
+        }) = &commit.transition.fingerprint
+        else {
+            return Ok(true);
+        };
+        let get = |fingerprint| Get {
+            key: card_number_key(fingerprint),
+            only: None,
+            consistent: true,
+        };
+        let other = commit.transition.other_version.as_ref();
+        let beside = async {
+            match other {
+                Some(other) => self.table.get_beside(get(&other.fingerprint)).await,
+                None => Ok(None),
+            }
+        };
+        let (number, of_other) = futures::join!(self.table.get(get(fingerprint)), beside);
+        let person = Person {
+            hash: person,
+            other: other.map(|other| &other.person),
+        };
+        Ok(person.may_verify_item(number?.as_ref())?
+            && person.may_verify_item(of_other?.as_ref())?)
+    }
+
     /// The condition on a card number; during a rotation under both versions of its hash.
     fn fingerprint_parts(
         &self,
@@ -336,10 +370,8 @@ impl<T: Table> Store<T> {
             other: other.map(|other| &other.person),
         };
         let mut parts = vec![match rule {
-            FingerprintRule::Free {
-                fingerprint,
-                person: hash,
-            } => self.free_number(fingerprint, person(hash))?,
+            // Read before the write.
+            FingerprintRule::Free { .. } => return Ok(Vec::new()),
             FingerprintRule::AddHolder {
                 fingerprint,
                 person: hash,
