@@ -179,7 +179,9 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             .rebind
             .as_ref()
             .is_some_and(|rebind| rebind.is_overdue(run.now));
+        let mut is_polled = false;
         if !ended_by_time && let Some(result) = self.poll_bank(&merchant, run).await {
+            is_polled = true;
             let decides = result.decides(merchant.rebind.as_ref());
             let after = self.write(&merchant, result.command(), run.now).await?;
             if decides {
@@ -210,6 +212,15 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
                     .is_some();
                 count(done, &mut summary.expired, &mut summary.skipped);
             }
+            // A request has left an early entry in place.
+            _ if !is_polled
+                && rebind
+                    .due_at(self.store.policy())
+                    .is_none_or(|at| at > run.now) =>
+            {
+                self.store.correct_entry(merchant_id, rebind).await?;
+                summary.skipped += 1;
+            }
             _ => {}
         }
         Ok(())
@@ -221,6 +232,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         let Some(mut merchant) = self.store.load(merchant_id, Selector::Latest).await? else {
             return Ok(());
         };
+        let mut is_written = false;
         let summary = &mut run.summary;
         for (command, counted) in [
             (Command::EndCooldown, &mut summary.cooldowns_ended),
@@ -229,6 +241,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             if let Some(after) = self.write(&merchant, command, run.now).await? {
                 *counted += 1;
                 merchant = after;
+                is_written = true;
             }
         }
         for replaced in &merchant.state.replaced {
@@ -247,9 +260,17 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             let command = Command::RemoveCard(card_id.clone());
             let removed = self.write(&merchant, command, run.now).await?;
             run.summary.cards_removed += u32::from(removed.is_some());
+            is_written |= removed.is_some();
         }
         if merchant.state.waiting_payouts() > 0 {
-            self.assign(&merchant, run).await?;
+            return self.assign(&merchant, run).await;
+        }
+        let due_at = merchant.state.due_at(run.now);
+        if !is_written && due_at.is_none_or(|at| at > run.now) {
+            self.store
+                .correct_entry_of_state(&merchant, run.now)
+                .await?;
+            run.summary.skipped += 1;
         }
         Ok(())
     }

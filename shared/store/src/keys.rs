@@ -42,6 +42,11 @@ pub(super) fn rebind_sk(number: u32) -> String {
     format!("R#{number:06x}")
 }
 
+/// True for the sort key of a rebind.
+pub(super) fn is_rebind_sk(sk: &str) -> bool {
+    sk.starts_with("R#")
+}
+
 /// The sort key of an event.
 pub(super) fn event_sk(seq: u64) -> String {
     format!("E#{seq:010}")
