@@ -85,7 +85,7 @@ pub fn before_name(function: &str) -> String {
 fn floors() -> Result<PathBuf, String> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/floors/Cargo.toml");
     let target = folder().join("floors");
-    println!("building the floors");
+    super::say("building the floors");
     let status = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--manifest-path"])
         .arg(manifest)

@@ -44,6 +44,7 @@ pub async fn check_peers(peers: &[Peer]) {
 
 async fn transcript(binaries: BTreeMap<String, PathBuf>) -> Vec<Value> {
     let options = Options {
+        at_most: |_| 2,
         binaries,
         ..Options::default()
     };
@@ -75,11 +76,12 @@ pub async fn check(system: &Processes) -> Vec<Value> {
     script.daily_limit().await;
     script.standby_card().await;
     script.whole_rebind().await;
+    script.two_at_once().await;
     for seed in &world.merchants {
         let merchant = MerchantId::parse(&seed.merchant_id).unwrap();
-        let history = system.cloud.history(&merchant).await;
-        history.unwrap();
+        script.history(&merchant).await;
     }
+    script.stored_items();
     script.transcript
 }
 
@@ -373,6 +375,58 @@ impl<'s> Script<'s> {
         self.cards(&app).await;
     }
 
+    /// Two requests with different keys: one begins a rebind, and the other one meets it.
+    async fn two_at_once(&mut self) {
+        let app = self.app("no_card").await;
+        let send = |key, card| app.keyed(key, REBINDS, app.request_body(card));
+        let (one, other) = futures::join!(send("one", GOOD_CARD), send("other", GOOD_CARD));
+        let mut both = [one, other];
+        both.sort_by_key(|reply| reply.status);
+        let [created, refused] = both;
+        self.record(created).is(201, "identity_pending");
+        self.record(refused).refused(ErrorCode::RequestInProgress);
+    }
+
+    /// A merchant's whole history, whose chain is unbroken.
+    async fn history(&mut self, merchant: &MerchantId) {
+        let events = self.system.cloud.history(merchant).await.unwrap();
+        let events = events.iter().map(|event| {
+            let (kind, data) = (event.kind().as_str(), json!(event.data()));
+            json!({"at": event.at.epoch_s(), "policy": event.policy, "kind": kind, "data": without_random(&data)})
+        });
+        let events: Vec<Value> = events.collect();
+        assert!(events.iter().all(|event| !event["kind"].is_null()));
+        self.transcript
+            .push(json!({"history": merchant.as_str(), "events": events}));
+    }
+
+    /// The stored state of each merchant and each rebind that no later step has changed.
+    fn stored_items(&mut self) {
+        for mut item in self.system.cloud.items(TABLE) {
+            let (pk, sk) = (text(&item, "pk"), text(&item, "sk"));
+            let is_stored = pk.starts_with("M#") && (sk == "Y" || sk.starts_with("R#"));
+            if !is_stored {
+                continue;
+            }
+            let mut state: Value = serde_json::from_str(&text(&item, "state")).unwrap();
+            if sk != "Y" && state["st"]["identity_pending"]["att"].is_null() {
+                continue;
+            }
+            let members = item.as_object_mut().unwrap();
+            if sk == "Y" {
+                // The rest is sessions, which are random, and what the product's own steps have written.
+                members.retain(|name, _| name == "pk" || name == "sk" || name == "version");
+                state.as_object_mut().unwrap().remove("hash");
+            } else {
+                let number = members.insert("number".to_owned(), Value::Null).unwrap();
+                let length = number["B"].as_str().unwrap().len();
+                members.insert("number".to_owned(), json!(length));
+            }
+            members.insert("state".to_owned(), without_random(&state));
+            self.transcript.push(item);
+        }
+    }
+
     /// The product continues the rebind: it decrypts the card number for the bank and activates the card. Then a freeze.
     async fn whole_rebind(&mut self) {
         let app = self.app("plain_2").await;
@@ -422,12 +476,18 @@ impl<'s> Script<'s> {
     }
 }
 
+fn text(item: &Value, name: &str) -> String {
+    item[name]["S"].as_str().unwrap_or_default().to_owned()
+}
+
 /// A reply without the random characters of its ids.
 fn without_random(value: &Value) -> Value {
     match value {
         Value::String(text) => match text.split_once('_') {
-            // The number of the rebind, then 16 random characters.
-            Some(("rbd" | "card", rest)) if rest.len() == 22 => json!(rest[..6]),
+            // The number of the rebind, then 16 random characters; in a bank reference, a number after them.
+            Some(("rbd" | "card", rest)) if rest.len() >= 22 => {
+                json!(format!("{}{}", &rest[..6], &rest[22..]))
+            }
             _ => value.clone(),
         },
         Value::Array(items) => items.iter().map(without_random).collect(),

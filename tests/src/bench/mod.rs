@@ -23,6 +23,12 @@ use build::{Built, PUT_ITEM, before_name, peer_name};
 use measure::{Candidate, Cold, Warm};
 use scene::Moment;
 
+/// Prints a line of progress.
+#[allow(clippy::print_stderr)] // standard output has the results
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
 /// How long the benchmark measures, and what.
 #[derive(Clone, Debug)]
 pub struct Plan {
