@@ -7,6 +7,7 @@ mod poll;
 mod run;
 mod summary;
 
+pub use run::ENTRIES_AT_ONCE;
 pub use summary::Summary;
 
 use application::backoff::Limits;
@@ -115,6 +116,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             .await?;
         match rearmed {
             Rearmed::Armed => run.summary.notices_rearmed += 1,
+            Rearmed::UnderWay => {}
             Rearmed::NotNeeded => run.summary.skipped += 1,
             Rearmed::Waits => {
                 run.summary.notices_rearmed += 1;

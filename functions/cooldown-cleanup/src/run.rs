@@ -20,7 +20,7 @@ use store::client::Table;
 use store::due::{DueItem, DueKind, DuePage};
 
 /// Entries that a run handles at the same time. Nearly all of an entry's time is spent waiting for the table.
-const ENTRIES: usize = 32;
+pub const ENTRIES_AT_ONCE: usize = 32;
 /// Buckets that a run queries at the same time.
 const QUERIES: usize = 16;
 /// Entries without effect after which a run leaves a bucket.
@@ -66,7 +66,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         });
         let summary = entries
             .map(|(due, idle)| self.handle_alone(due, idle, run.clone()))
-            .buffer_unordered(ENTRIES)
+            .buffer_unordered(ENTRIES_AT_ONCE)
             .fold(Summary::default(), |sum, one| ready(sum.plus(one)))
             .await;
         let summary = Summary {

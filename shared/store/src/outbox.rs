@@ -34,7 +34,9 @@ const _: () = assert!(
 pub enum Rearmed {
     /// Armed: the stream delivers it again.
     Armed,
-    /// It was sent, or is being sent.
+    /// It is being sent, and stays due until it was.
+    UnderWay,
+    /// It was sent.
     NotNeeded,
     /// Armed after more than a day: a change waits for it, so that it is never given up.
     Waits,
@@ -244,8 +246,11 @@ impl<T: Table> Store<T> {
                 None => Rearmed::NotNeeded,
             });
         }
-        if !is_due || step::is_being_sent(&item, self.policy, wall, now) {
+        if !is_due {
             return Ok(Rearmed::NotNeeded);
+        }
+        if step::is_being_sent(&item, self.policy, wall, now) {
+            return Ok(Rearmed::UnderWay);
         }
         let armed: u32 = opt_n(&item, "armed").unwrap_or(0);
         let (step, done) = if armed < self.policy.notification_retries_max {

@@ -106,7 +106,7 @@ pub async fn warm(system: &Processes, candidates: &[Candidate<'_>], runs: usize)
         }
         if run >= WARM_UP {
             first.restore(system);
-            let event = json!({"requests": fresh(&requests, run)});
+            let event = json!({"groups": [fresh(&requests, run)]});
             let (reply, timing) = system.timed(REPLAY, &event).await;
             assert_eq!(reply["statusCode"], 200, "{reply}");
             let place = candidates.len();
@@ -133,7 +133,7 @@ fn note(result: &mut Warm, started: &mut f64, run: usize, timing: &crate::proces
 }
 
 /// The recorded requests with other idempotency tokens: the table would recognise a repeated transaction and do nothing.
-fn fresh(requests: &[Value], run: usize) -> Vec<Value> {
+pub(super) fn fresh(requests: &[Value], run: usize) -> Vec<Value> {
     let renewed = requests.iter().map(|request| {
         let mut request = request.clone();
         let body = request["body"].as_str().unwrap();

@@ -9,6 +9,7 @@
 
 pub mod budgets;
 pub mod build;
+pub mod clean_up;
 pub mod contract;
 pub mod instructions;
 pub mod measure;
