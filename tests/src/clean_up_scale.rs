@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 use store::records::event;
 use store::shards::DueShards;
 
+/// Maximum writes to the index of due items for one change of a card.
+pub const INDEX_WRITES_MAX: usize = 22;
+
 /// The merchant that is cloned.
 const ORIGINAL: &str = "plain_1";
 /// Items in one import.

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use store::shards::DueShards;
 use store::{Store, Tables};
-use tests::clean_up_scale::{Names, Original, Size, Work};
+use tests::clean_up_scale::{INDEX_WRITES_MAX, Names, Original, Size, Work};
 use tests::dynamodb_table::Table;
 use tests::history;
 use tests::in_process::{InProcess, RECORD_TABLE, TABLE, table_of};
@@ -37,8 +37,6 @@ const NAMES: Names = Names {
 };
 /// A run's maximum time, as Lambda grants it.
 const LEFT: Duration = Duration::from_secs(120);
-/// Maximum writes to the index for one change.
-const INDEX_WRITES_MAX: usize = 22;
 
 /// A table whose reads and writes take some time.
 #[derive(Clone, Debug)]
@@ -302,25 +300,29 @@ async fn silent_bank_is_asked_a_few_times() {
     assert!(begun.elapsed() < Duration::from_secs(3));
 }
 
-/// Here the latency is real, because the deadline is.
+/// Here the latency is real, because the deadline is. A busy machine needs more time for the first entries.
 #[tokio::test]
 async fn cleanup_stops_between_entries_and_resumes() {
     let size = Size {
         stored: 600,
         due: 600,
     };
-    let crowd = Crowd::new(Work::Overdue, size).await;
-    let left = RESERVE + Duration::from_millis(250);
-    let first = crowd.world.scheduled_as("run", crowd.event(), left).await;
-    let first = first.unwrap();
-    assert!(
-        first.stopped_early && (1..600).contains(&first.expired),
-        "{first:?}"
-    );
-    assert_eq!((first.skipped, first.failed), (0, 0));
-    let next = crowd.run("run").await;
-    assert!(!next.stopped_early);
-    assert_eq!(first.expired + next.expired, 600);
+    for ms in [250, 500, 1_000, 2_000, 4_000] {
+        let crowd = Crowd::new(Work::Overdue, size).await;
+        let left = RESERVE + Duration::from_millis(ms);
+        let first = crowd.world.scheduled_as("run", crowd.event(), left).await;
+        let first = first.unwrap();
+        assert_eq!((first.skipped, first.failed), (0, 0));
+        if first.expired == 0 {
+            continue;
+        }
+        assert!(first.stopped_early && first.expired < 600, "{first:?}");
+        let next = crowd.run("run").await;
+        assert!(!next.stopped_early);
+        assert_eq!(first.expired + next.expired, 600);
+        return;
+    }
+    panic!("no entry in four seconds");
 }
 
 /// One change, from the request to the end of its cooldown. In the index, an entry that appears or disappears is one write,

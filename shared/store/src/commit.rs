@@ -2,22 +2,23 @@
 
 use super::Store;
 use super::client::{Get, SingleUpdate, Table, Transacted, Updated};
-use super::item::{Item, Update, broken, delete_item, n, put_item, time, update_item, update_with};
+use super::item::{Update, broken, delete_item, n, put_item, time, update_item, update_with};
 use super::keys::{
     STATE, card_number_key, card_sk, event_sk, key, merchant_pk, phone_key, rebind_sk,
 };
 use super::records::card_holders::Person;
 use super::records::{
-    Attributes, DUE, card_holders, claim, due, event, idempotency, item_of, merchant_state,
-    otp_counter, payout, rebind, session,
+    DUE, card_holders, claim, event, idempotency, item_of, merchant_state, otp_counter, payout,
+    rebind, session,
 };
 use application::ports::{
     Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
     PortError,
 };
 use aws_sdk_dynamodb::types::{
-    self, AttributeValue, CancellationReason, ConditionCheck, Put, ReturnValue, TransactWriteItem,
+    self, CancellationReason, ConditionCheck, Put, ReturnValue, TransactWriteItem,
 };
+use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
 use domain::merchant::{Merchant, MerchantState};
 use domain::policy::Policy;
@@ -150,15 +151,7 @@ impl<T: Table> Store<T> {
             writes.push(Part::Rebind, self.update_rebind(commit, rebind, mode)?);
         }
         if let Some(event) = event {
-            let key = key(merchant_pk(merchant), event_sk(event.seq));
-            let put = Put::builder()
-                .table_name(self.table.name())
-                .set_item(Some(item_of(
-                    key,
-                    event::attributes(event, self.policy, self.due_shards)?,
-                )))
-                .condition_expression("attribute_not_exists(pk)");
-            writes.push(Part::Event, put_item(put)?);
+            writes.push(Part::Event, self.put_event(merchant, event)?);
         }
         if let Some(change) = &transition.payout {
             let [record, entry] = self.payout_parts(merchant, change)?;
@@ -195,6 +188,20 @@ impl<T: Table> Store<T> {
         Ok(writes)
     }
 
+    fn put_event(
+        &self,
+        merchant: &MerchantId,
+        event: &ChainedEvent,
+    ) -> Result<TransactWriteItem, PortError> {
+        let key = key(merchant_pk(merchant), event_sk(event.seq));
+        let attributes = event::attributes(event, self.policy, self.due_shards)?;
+        let put = Put::builder()
+            .table_name(self.table.name())
+            .set_item(Some(item_of(key, attributes)))
+            .condition_expression("attribute_not_exists(pk)");
+        put_item(put)
+    }
+
     fn update_rebind(
         &self,
         commit: &Commit<'_>,
@@ -222,62 +229,6 @@ impl<T: Table> Store<T> {
         }
         let key = key(merchant_pk(merchant), rebind_sk(rebind.rebind_id.number()));
         update_item(self.table.name(), key, update)
-    }
-
-    /// True if the entry of the due index may stay where it is: early, with only the expiry ahead. A move costs two writes,
-    /// and the merchant's next step nearly always moves the entry again. [`Store::correct_entry`] does it otherwise.
-    fn may_keep_entry(&self, old: &Rebind, next: &Rebind) -> bool {
-        let (early, due) = (old.due_at(self.policy), next.due_at(self.policy));
-        due == Some(next.expires_at) && early.is_some() && early <= due
-    }
-
-    /// Moves a rebind's early entry in the due index to its due time. A concurrent write, which moves it too, is a
-    /// `Conflict`.
-    ///
-    /// # Errors
-    /// When the table cannot be written.
-    pub async fn correct_entry(
-        &self,
-        merchant: &MerchantId,
-        rebind: &Rebind,
-    ) -> Result<(), PortError> {
-        let due = due(self.due_shards, merchant, rebind.due_at(self.policy));
-        let key = key(merchant_pk(merchant), rebind_sk(rebind.rebind_id.number()));
-        self.move_entry(key, due, ("rev", n(rebind.revision))).await
-    }
-
-    /// The same for the entry of the merchant state.
-    ///
-    /// # Errors
-    /// As [`Store::correct_entry`].
-    pub async fn correct_entry_of_state(
-        &self,
-        merchant: &Merchant,
-        now: Timestamp,
-    ) -> Result<(), PortError> {
-        let id = &merchant.profile.merchant_id;
-        let due = due(self.due_shards, id, merchant.state.due_at(now));
-        let version = ("version", n(merchant.state.version));
-        self.move_entry(key(merchant_pk(id), STATE), due, version)
-            .await
-    }
-
-    async fn move_entry(
-        &self,
-        key: Item,
-        due: Attributes,
-        (lock, read): (&str, AttributeValue),
-    ) -> Result<(), PortError> {
-        let mut update = Update::default();
-        update.put_all(due);
-        update.name(lock);
-        update.value("read", read);
-        update.when(format!("#{lock} = :read"));
-        let update = SingleUpdate::new(key, update, ReturnValue::None);
-        match self.table.update(update).await? {
-            Updated::Done(_) => Ok(()),
-            Updated::ConditionFailed(_) => Err(PortError::Conflict),
-        }
     }
 
     fn update_state(

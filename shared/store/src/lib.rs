@@ -76,6 +76,7 @@
 pub mod client;
 mod commit;
 pub mod due;
+mod entry;
 mod freeze;
 mod idempotency;
 pub mod item;

@@ -73,7 +73,7 @@ impl Counts {
         })
         .await;
         let mut steps = BTreeMap::new();
-        for moment in scene::moments(&system).await {
+        for moment in scene::walk(&system).await.moments {
             let name = format!("{:?}", moment.step);
             if steps.contains_key(&name) {
                 continue;

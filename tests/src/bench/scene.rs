@@ -1,5 +1,6 @@
 //! The measured steps: one whole rebind, with the state before each step, so that a step can be repeated at will.
 
+use super::capacity::{PerRebind, Stored};
 use crate::processes::Processes;
 use crate::walk::{Checkpoint, Step, Walk};
 use domain::policy::{DAY_S, HOUR_S};
@@ -51,13 +52,27 @@ const SCRIPT: [(Step, bool); 19] = [
     (Step::TestTransfer, true),
 ];
 
+/// A walk through one rebind.
+pub struct Scene {
+    /// Its steps.
+    pub moments: Vec<Moment>,
+    /// What was stored before it.
+    pub empty: Stored,
+    /// What was stored after it.
+    pub after: Stored,
+    /// What it used.
+    pub uses: PerRebind,
+}
+
 /// Walks through one rebind.
 ///
 /// # Panics
 /// When a step fails.
-pub async fn moments(system: &Processes) -> Vec<Moment> {
+pub async fn walk(system: &Processes) -> Scene {
     let mut walk = Walk::begin(system, "match").await;
+    let empty = Stored::of(system);
     let mut moments = Vec::new();
+    let mut uses = PerRebind::default();
     for (place, (step, is_walked)) in SCRIPT.into_iter().enumerate() {
         walk.look(system);
         walk.prepare(system, step).await;
@@ -74,13 +89,32 @@ pub async fn moments(system: &Processes) -> Vec<Moment> {
             before,
         });
         if is_walked {
+            let _ = system.cloud.traffic.take();
             let (reply, _) = walk.once(system, step, &key, None).await;
+            let used = system.cloud.traffic.take();
             let reply = reply.unwrap();
             assert!(reply.status < 300, "{step:?}: {reply:?} {:?}", system.log());
             walk.take(system, step, &key, &reply).await.unwrap();
+            uses.wru += used.wru;
+            uses.kms += f64::from(used.kms_calls);
+            uses.sms += f64::from(used.sms);
         }
     }
-    moments
+    Scene {
+        moments,
+        empty,
+        after: Stored::of(system),
+        uses,
+    }
+}
+
+/// True for a request of the app.
+#[must_use]
+pub const fn is_request(step: Step) -> bool {
+    !matches!(
+        step,
+        Step::Pass(_) | Step::Notify | Step::CleanUp | Step::PayOut
+    )
 }
 
 const fn further_endpoints(step: Step) -> u8 {

@@ -170,6 +170,15 @@ impl Processes {
         }
     }
 
+    /// Starts a process of a function or a variant, for the next invocation. Returns its pid.
+    pub async fn prepare(&self, name: &str) -> u32 {
+        let function = &self.inner.functions[name];
+        let process = self.inner.start(function).await;
+        let pid = process.pid;
+        function.idle.lock().unwrap().push(process);
+        pid
+    }
+
     /// Invokes a function or a variant once, and measures it. An event that fails the function is an error here.
     ///
     /// # Panics

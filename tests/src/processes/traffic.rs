@@ -22,6 +22,8 @@ pub struct Totals {
     pub rru: f64,
     /// Write request units.
     pub wru: f64,
+    /// Messages published to phones.
+    pub sms: u32,
     /// TLS handshakes.
     pub handshakes: u32,
 }
@@ -94,7 +96,10 @@ impl Traffic {
                 }
             }
             Some("TrentService") => totals.kms_calls += 1,
-            _ => totals.other_calls += 1,
+            _ => {
+                totals.other_calls += 1;
+                totals.sms += u32::from(operation == "Publish");
+            }
         }
     }
 }
