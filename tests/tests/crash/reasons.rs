@@ -71,7 +71,7 @@ pub const REASONS: &[Reason] = &[
         applies: |case| {
             let dies = case.step.starts_with("POST ") && case.is_fault(&[Fault::DiesAfter]);
             let of_a_code = case.begins(&["event code_sent", "phone ", "reply "]);
-            dies && (of_a_code || case.is_version())
+            dies && (of_a_code || case.is_version() || case.is_claim())
         },
     },
     Reason {
