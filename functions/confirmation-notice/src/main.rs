@@ -1,6 +1,5 @@
 //! The `confirmation-notice` function: wiring. Its use case is in [`confirmation_notice`].
 
-use application::init;
 use application::ports::HashKey;
 use application::serve::{DeploymentStage, wall_clock};
 use aws::logging;
@@ -8,17 +7,21 @@ use aws::settings::{Aws, env};
 use confirmation_notice::{ConfirmationNotice, StreamEvent};
 use domain::policy::Policy;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use store::{Store, Tables};
+use store::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let aws = Aws::from_environment()?;
-    let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
+    let aws = Aws::connect().await;
     let keys = aws.keys(&[HashKey::Freeze])?;
-    init::warm(&store, &keys).await;
+    keys.warm().await?;
     let notice = &ConfirmationNotice::new(
-        store,
+        Store::new(
+            aws.dynamodb(),
+            env("TABLE")?,
+            env("RECORD_TABLE")?,
+            &Policy::CURRENT,
+        ),
         keys,
         aws.sms()?,
         aws.push(),

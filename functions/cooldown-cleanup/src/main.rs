@@ -7,16 +7,21 @@ use cooldown_cleanup::{CooldownCleanup, ScheduleEvent};
 use domain::policy::Policy;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use std::time::Instant;
-use store::{Store, Tables};
+use store::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
     let stage = DeploymentStage::new(env("STAGE")?);
-    let aws = Aws::from_environment()?;
+    let aws = Aws::connect().await;
     let cleanup = &CooldownCleanup::new(
-        Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT),
-        bank::connect(aws.secrets(), env("BANK_SECRET_ID")?, &env("BANK_URL")?)?,
+        Store::new(
+            aws.dynamodb(),
+            env("TABLE")?,
+            env("RECORD_TABLE")?,
+            &Policy::CURRENT,
+        ),
+        bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?,
         stage.is_sandbox(),
     );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<ScheduleEvent>| {
@@ -26,8 +31,7 @@ async fn main() -> Result<(), Error> {
             .deadline()
             .duration_since(std::time::SystemTime::now())
             .unwrap_or_default();
-        let (deadline, id) = (Instant::now() + left, &event.context.request_id);
-        let run = cleanup.run(&event.payload, wall_clock(), deadline, id);
+        let run = cleanup.run(&event.payload, wall_clock(), Instant::now() + left);
         let summary = Box::pin(run).await.map_err(|error| Diagnostic {
             error_type: "CleanupFailed".to_owned(),
             error_message: error.to_string(),

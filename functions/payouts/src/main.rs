@@ -7,16 +7,17 @@ use domain::policy::Policy;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use payouts::Payouts;
 use serde_json::Value;
-use store::{Store, Tables};
+use store::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
     let stage = &DeploymentStage::new(env("STAGE")?);
-    let aws = Aws::from_environment()?;
+    let aws = Aws::connect().await;
     let payouts = &Payouts::new(Store::new(
         aws.dynamodb(),
-        Tables::read(env)?,
+        env("TABLE")?,
+        env("RECORD_TABLE")?,
         &Policy::CURRENT,
     ));
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {

@@ -21,8 +21,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let body = body::read::<ActivateCard>(request)?;
-        let ctx = self.context(request, now, &body.canonical);
-        let ctx = ctx.await?.claiming();
+        let ctx = self.context(request, now, &body.canonical).await?;
         let id = ctx.card_id(request).await?;
         let (selector, purpose) = (Selector::Card(&id), OtpPurpose::Activate);
         match body.fields.code {

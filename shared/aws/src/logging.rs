@@ -1,19 +1,17 @@
 //! Logging: JSON, one line per request. Input of a caller is never logged.
 
-use crate::settings::env;
-use tracing::Level;
+use tracing_subscriber::EnvFilter;
 
-/// Starts logging at the level of `RUST_LOG`: one word, because filters by module would link a regular expression engine
-/// into every function. The default is `info`.
+/// Starts logging at the level of `RUST_LOG`; the default is `info`.
 pub fn init() {
-    let level = env("RUST_LOG").ok().and_then(|level| level.parse().ok());
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_target(false)
         .with_current_span(false)
         .with_span_list(false)
-        .with_max_level(level.unwrap_or(Level::INFO))
+        .with_env_filter(filter)
         .with_ansi(false)
         .init();
     // The message of a panic can contain secrets, so log its location only.
