@@ -398,7 +398,6 @@ impl Store {
             }
             (Command::ReserveAttempt { purpose, .. }, stage) => {
                 let (code, _) = otp_of(stage, *purpose).unwrap();
-                let session = by.and_then(|slot| after.state.sessions[usize::from(slot)].as_ref());
                 assert_eq!(session.map(Session::tag).as_ref(), Some(&code.session));
                 assert!(code.is_valid_at(&TIGHT, self.now));
                 let mac = code.mac.clone();
