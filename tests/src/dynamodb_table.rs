@@ -60,6 +60,12 @@ impl Table {
         }
     }
 
+    /// The database behind the tables, for imports. [`Self::items`] and [`Self::reset_to`] ignore what is written there.
+    #[must_use]
+    pub fn database(&self) -> Database {
+        self.db.clone()
+    }
+
     /// An SDK configuration that uses this table.
     #[must_use]
     pub fn configure(&self, config: Builder) -> Builder {
@@ -112,7 +118,7 @@ impl Table {
         state.base = wanted.clone();
     }
 
-    /// Ignores the conditions of transactions from now on. For tests of the checks that must notice this.
+    /// Ignores the conditions of updates and transactions from now on. For tests of the checks that must notice this.
     pub fn ignore_conditions(&self) {
         self.state.lock().unwrap().ignores_conditions = true;
     }
@@ -174,7 +180,9 @@ impl HttpConnector for Table {
         }
         let ignores_conditions = self.state.lock().unwrap().ignores_conditions;
         let answer = match operation {
-            "TransactWriteItems" if ignores_conditions => self.run(operation, &unconditional(body)),
+            "TransactWriteItems" | "UpdateItem" if ignores_conditions => {
+                self.run(operation, &unconditional(body))
+            }
             _ => self.run(operation, body),
         };
         let (status, text) = match answer {
@@ -185,29 +193,41 @@ impl HttpConnector for Table {
     }
 }
 
-/// Removes the conditions from a transaction. Unused expression names and values must go too, because DynamoDB rejects them.
+/// Removes the conditions from an update or a transaction.
 fn unconditional(body: &[u8]) -> Vec<u8> {
     let mut request: Value = serde_json::from_slice(body).unwrap();
-    let writes = request["TransactItems"].as_array_mut().unwrap();
-    writes.retain(|write| write.get("ConditionCheck").is_none());
-    let of_kinds = writes.iter_mut().filter_map(Value::as_object_mut);
-    for write in of_kinds.flat_map(|write| write.values_mut()) {
-        let write = write.as_object_mut().unwrap();
-        write.remove("ConditionExpression");
-        let update = write.get("UpdateExpression").and_then(Value::as_str);
-        let update = update.unwrap_or_default().to_owned();
-        let is_name = |c: char| c.is_alphanumeric() || "_#:".contains(c);
-        let used: Vec<&str> = update.split(|c| !is_name(c)).collect();
-        for names in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
-            if let Some(Value::Object(mut all)) = write.remove(names) {
-                all.retain(|name, _| used.contains(&name.as_str()));
-                if !all.is_empty() {
-                    write.insert(names.to_owned(), Value::Object(all));
-                }
+    match request
+        .get_mut("TransactItems")
+        .and_then(Value::as_array_mut)
+    {
+        Some(writes) => {
+            writes.retain(|write| write.get("ConditionCheck").is_none());
+            let of_kinds = writes.iter_mut().filter_map(Value::as_object_mut);
+            for write in of_kinds.flat_map(|write| write.values_mut()) {
+                remove_condition(write);
+            }
+        }
+        None => remove_condition(&mut request),
+    }
+    request.to_string().into_bytes()
+}
+
+/// Unused expression names and values must go with the condition, because DynamoDB rejects them.
+fn remove_condition(write: &mut Value) {
+    let write = write.as_object_mut().unwrap();
+    write.remove("ConditionExpression");
+    let update = write.get("UpdateExpression").and_then(Value::as_str);
+    let update = update.unwrap_or_default().to_owned();
+    let is_name = |c: char| c.is_alphanumeric() || "_#:".contains(c);
+    let used: Vec<&str> = update.split(|c| !is_name(c)).collect();
+    for names in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
+        if let Some(Value::Object(mut all)) = write.remove(names) {
+            all.retain(|name, _| used.contains(&name.as_str()));
+            if !all.is_empty() {
+                write.insert(names.to_owned(), Value::Object(all));
             }
         }
     }
-    request.to_string().into_bytes()
 }
 
 /// A wire response.

@@ -357,7 +357,7 @@ fn kinds(context: &Context) -> BTreeSet<String> {
     }
     let kind = |key: &String| match key.split_once('#') {
         Some((kind, _)) if kind.len() == 1 => format!("{kind}#*"),
-        _ => "??????#?".to_owned(),
+        _ => "??????#*".to_owned(),
     };
     context.leading_keys.iter().map(kind).collect()
 }
@@ -458,6 +458,12 @@ mod tests {
             "dynamodb:Query",
             index,
             &of_keys(&["202611#0"])
+        ));
+        assert!(may(
+            "cooldown-cleanup",
+            "dynamodb:Query",
+            index,
+            &of_keys(&["202611#63"])
         ));
         assert!(!may(
             "cooldown-cleanup",

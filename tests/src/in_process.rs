@@ -41,12 +41,12 @@ use settlement::Settlement;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use store::Store;
 use store::client::DynamoDb;
 use store::due::INDEX;
 use store::item::Item;
 use store::keys::is_record;
 use store::seed::World as SeedWorld;
+use store::{Store, Tables};
 use tokio::sync::OnceCell;
 use verification::Verification;
 
@@ -250,7 +250,7 @@ impl InProcess {
             let config = client.config().to_builder();
             let config = config.interceptor(Role::new(function, iam.clone()));
             let client = Client::from_conf(config.build());
-            Store::new(client, TABLE, RECORD_TABLE, &Policy::CURRENT)
+            Store::new(client, Tables::new(TABLE, RECORD_TABLE), &Policy::CURRENT)
         };
         let keys_of = |function| Keys::new(keys.of(function, &iam));
         let of = |function| (store(function), keys_of(function));
@@ -344,7 +344,11 @@ impl InProcess {
     /// The store, for reading.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store::new(self.client.clone(), TABLE, RECORD_TABLE, &Policy::CURRENT)
+        Store::new(
+            self.client.clone(),
+            Tables::new(TABLE, RECORD_TABLE),
+            &Policy::CURRENT,
+        )
     }
 
     /// One stored item, by its key.
@@ -517,11 +521,23 @@ impl InProcess {
     /// # Errors
     /// The error that the run reports.
     pub async fn scheduled(&self, event: Value, left: Duration) -> Result<Summary, PortError> {
+        self.scheduled_as("run", event, left).await
+    }
+
+    /// The same with the id of the run.
+    ///
+    /// # Errors
+    /// The error that the run reports.
+    pub async fn scheduled_as(
+        &self,
+        id: &str,
+        event: Value,
+        left: Duration,
+    ) -> Result<Summary, PortError> {
         let event: ScheduleEvent = serde_json::from_value(event).unwrap();
         Box::pin(self.catch_up()).await;
-        self.cleanup
-            .run(&event, wall_clock(), Instant::now() + left)
-            .await
+        let deadline = Instant::now() + left;
+        self.cleanup.run(&event, wall_clock(), deadline, id).await
     }
 
     /// A batch with a stream record for every notification that is due.

@@ -17,6 +17,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use store::due::buckets;
 use store::records::{event, merchant_state, payout, profile, rebind};
+use store::shards::DueShards;
 
 /// All items of one merchant.
 struct Whole {
@@ -426,7 +427,9 @@ fn due_can_be_found(items: &Items, wrong: &mut Wrong) {
             (Some(at), Some(bucket)) => {
                 let month = bucket.split('#').next();
                 month == Some(at.yyyymm_utc().as_str())
-                    && buckets(at).iter().any(|one| one == bucket)
+                    && buckets(DueShards::DEFAULT, at)
+                        .iter()
+                        .any(|one| one == bucket)
             }
             _ => false,
         };

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed precondition ends the test with a message
 
 pub mod aws;
+pub mod bench;
 pub mod canonical;
+pub mod clean_up_scale;
 pub mod defences;
 pub mod dynamodb_table;
 pub mod fuzz;
@@ -25,3 +27,4 @@ pub mod secrets;
 pub mod stream_host;
 pub mod table_faults;
 pub mod transport;
+pub mod walk;

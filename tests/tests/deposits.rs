@@ -459,7 +459,7 @@ async fn interrupted_deposit_attempt_resumes_uncounted() {
     let right = world.bank.deposit_code();
     let confirm = format!("{rebind}/card-check/confirm");
     let body = json!({"code": wrong(&right)});
-    world.boundary.fail(3, Fault::RequestLost);
+    world.boundary.fail(4, Fault::RequestLost);
     app.keyed("k", &confirm, body.clone()).await.ok(500);
     app.keyed("k", &confirm, body)
         .await
@@ -470,8 +470,9 @@ async fn interrupted_deposit_attempt_resumes_uncounted() {
         app.try_card_code(&rebind, &wrong(&right)).await.body["attempts_left"],
         1
     );
-    for fault in [Fault::RequestLost, Fault::ReplyLost] {
-        world.boundary.fail(3, fault);
+    // The repeated request finds its claim with its read, and reserves nothing.
+    for (place, fault) in [(4, Fault::RequestLost), (3, Fault::ReplyLost)] {
+        world.boundary.fail(place, fault);
         app.keyed("k3", &confirm, json!({"code": right}))
             .await
             .ok(500);
@@ -814,9 +815,9 @@ async fn parallel_requests_send_one_test_transfer() {
 #[tokio::test]
 async fn test_transfer_survives_lost_replies() {
     for (n, fault) in [
-        (2, Fault::ReplyLost),
-        (3, Fault::RequestLost),
         (3, Fault::ReplyLost),
+        (4, Fault::RequestLost),
+        (4, Fault::ReplyLost),
     ] {
         let (world, app, rebind) = scenario::activated("plain_1").await;
         let path = format!("{rebind}/test-transaction");

@@ -533,6 +533,25 @@ async fn undeliverable_resend_can_be_repeated() {
 }
 
 #[tokio::test]
+async fn claimed_key_is_bound_to_its_body() {
+    let (world, app, path) = scenario::requested("plain_1").await;
+    app.post(&format!("{path}/identity"), app.document()).await;
+    let right = world.sms.code(&app.profile.phone);
+    let confirm = format!("{path}/identity/confirm");
+    // The function dies between the reservation and the result: merchant, key and reservation come before.
+    world.boundary.fail(4, Fault::DiesBefore);
+    let died = app.keyed("k", &confirm, json!({"code": wrong_otp(&right)}));
+    assert!(world.boundary.survive(died).await.is_none());
+    let other = app.keyed("k", &confirm, json!({"code": right})).await;
+    other.is(422, "IDEMPOTENCY_MISMATCH");
+    let again = app.keyed("k", &confirm, json!({"code": wrong_otp(&right)}));
+    let again = again.await.is(422, "OTP_WRONG").has("attempts_left", 4);
+    let replayed = app.keyed("k", &confirm, json!({"code": wrong_otp(&right)}));
+    assert_eq!(replayed.await.body, again.body);
+    app.confirm_identity(&path).await;
+}
+
+#[tokio::test]
 async fn challenge_shows_the_awaited_code() {
     let (world, app, path) = scenario::card_pending("plain_1").await;
     world.pass_s(61);
@@ -553,7 +572,7 @@ async fn unanswered_check_of_an_ended_rebind_counts() {
     // The function dies after its intent, three times, and the merchant starts over. The bank may have been called each time.
     for _ in 0..3 {
         let path = app.to_card_pending(GOOD_CARD).await;
-        world.boundary.fail(3, Fault::DiesBefore);
+        world.boundary.fail(4, Fault::DiesBefore);
         let check = format!("{path}/card-check");
         let died = app.post(&check, ());
         assert!(world.boundary.survive(died).await.is_none());

@@ -12,12 +12,12 @@ use domain::contact::{ContactChange, ContactValue, PreviousPhoneRule};
 use domain::decide::{Command, CommandContext, decide};
 use domain::ids::MerchantId;
 use domain::policy::{DAY_S, Policy};
-use domain::rebind::RebindState;
+use domain::rebind::{OtpPurpose, RebindState};
 use domain::secret::Secret;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use store::due::{DueKind, buckets};
+use store::due::DueKind;
 use store::outbox::Rearmed;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant, wrong_otp};
@@ -239,11 +239,11 @@ async fn idempotency_record_life_cycle() {
     // The next rebind's write finds the row: it writes nothing and returns the stored reply.
     world.log_in("plain_1").await.request(SECOND_CARD).await;
     let before = load(&world).await;
-    let claimed = commit_cancel(&world, &before, IdempotencyMode::Claim(&key, "context"))
+    let again = commit_cancel(&world, &before, IdempotencyMode::Reply(&key, &reply))
         .await
         .unwrap();
     assert_eq!(
-        claimed,
+        again,
         CommitOutcome::Before(IdempotencyLookup::Reply(reply))
     );
     assert_eq!(load(&world).await, before);
@@ -252,6 +252,151 @@ async fn idempotency_record_life_cycle() {
         store.find(&key, world.now()).await.unwrap(),
         IdempotencyLookup::Nothing
     );
+}
+
+async fn use_of(world: &Arc<InProcess>, key: &IdempotencyKey) -> IdempotencyLookup {
+    let (store, merchant) = (world.store(), id("plain_1"));
+    let read = store.load_with_key(&merchant, Selector::Latest, key, world.now());
+    read.await.unwrap().unwrap().1
+}
+
+async fn reserve(
+    world: &Arc<InProcess>,
+    before: &domain::merchant::Merchant,
+    key: &IdempotencyKey,
+) -> Result<CommitOutcome, PortError> {
+    let act = Command::ReserveAttempt {
+        purpose: OtpPurpose::Identity,
+        well_formed: true,
+        deposit_polled: false,
+    };
+    let command = CommandContext { by: Some(0), act };
+    let transition = decide(before, &command, POLICY, world.now()).unwrap();
+    let commit = Commit {
+        before,
+        transition: &transition,
+        event: None,
+        session: Some(0),
+        idempotency: IdempotencyMode::Claim(key, "context"),
+        now: world.now(),
+    };
+    world.store().commit(commit).await
+}
+
+#[tokio::test]
+async fn claim_is_an_attribute_of_its_rebind() {
+    let world = InProcess::start().await;
+    with_identity_code(&world).await;
+    let key = |scope: &str, fingerprint: &str| IdempotencyKey {
+        scope: format!("1.{scope:-<43}"),
+        fingerprint: format!("1.{fingerprint:-<43}"),
+    };
+    let wanted = key("scope", "body");
+    let before = load(&world).await;
+    assert_eq!(use_of(&world, &wanted).await, IdempotencyLookup::Nothing);
+    let rows = world.items().await.len();
+    let _ = world.boundary.take();
+    written(reserve(&world, &before, &wanted).await);
+    let operations: Vec<String> = world
+        .boundary
+        .take()
+        .into_iter()
+        .map(|call| call.operation)
+        .collect();
+    assert_eq!(operations, ["UpdateItem"]);
+    assert_eq!(world.items().await.len(), rows);
+    let claimed = IdempotencyLookup::Claimed("context".to_owned());
+    assert_eq!(use_of(&world, &wanted).await, claimed);
+    assert_eq!(
+        use_of(&world, &key("scope", "other")).await,
+        IdempotencyLookup::OtherBody
+    );
+    assert_eq!(
+        use_of(&world, &key("other", "body")).await,
+        IdempotencyLookup::Nothing
+    );
+
+    // The repetition of a write whose reply was lost recognises its claim; another request conflicts.
+    let again = reserve(&world, &before, &wanted).await.unwrap();
+    assert_eq!(again, CommitOutcome::Before(claimed));
+    conflict(reserve(&world, &before, &key("other", "body")).await);
+
+    // A day later the claim is over.
+    let now = world.now();
+    world.pass_s(POLICY.idempotency_s);
+    assert_eq!(use_of(&world, &wanted).await, IdempotencyLookup::Nothing);
+    world.clock.set(now);
+
+    // The reply ends the claim.
+    let reply = StoredReply {
+        status: 200,
+        body: "{}".to_owned(),
+    };
+    written(cancel(&world, IdempotencyMode::Reply(&wanted, &reply)).await);
+    assert_eq!(
+        use_of(&world, &wanted).await,
+        IdempotencyLookup::Reply(reply)
+    );
+    let names = world.items().await;
+    let mut names = names.iter().flat_map(HashMap::keys);
+    assert!(!names.any(|name| name.starts_with("c_")));
+}
+
+#[tokio::test]
+async fn torn_read_of_a_reply_is_repeated() {
+    let (world, _) = with_open_rebind().await;
+    let wanted = IdempotencyKey {
+        scope: format!("1.{:-<43}", "scope"),
+        fingerprint: "body".to_owned(),
+    };
+    let reply = StoredReply {
+        status: 200,
+        body: "{}".to_owned(),
+    };
+    written(cancel(&world, IdempotencyMode::Reply(&wanted, &reply)).await);
+    let _ = world.boundary.take();
+    assert_eq!(
+        use_of(&world, &wanted).await,
+        IdempotencyLookup::Reply(reply)
+    );
+    assert_eq!(world.boundary.take().len(), 2, "merchant and row");
+    // A row that expired is not waited for.
+    let row = HashMap::from([
+        ("pk", format!("I#{}", wanted.scope)),
+        ("sk", "I".to_owned()),
+    ]);
+    let row = row
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
+    let delete = world.client.delete_item().table_name(&world.table);
+    delete.set_key(Some(row.collect())).send().await.unwrap();
+    let _ = world.boundary.take();
+    assert_eq!(use_of(&world, &wanted).await, IdempotencyLookup::Nothing);
+    assert_eq!(world.boundary.take().len(), 4, "each once more");
+}
+
+#[tokio::test]
+async fn early_entry_of_a_matched_check_is_corrected() {
+    let (world, app, path) = scenario::card_pending("plain_1").await;
+    app.check_card(&path).await.ok(200);
+    let due_at = async || {
+        let key = HashMap::from([
+            (
+                "pk".to_owned(),
+                AttributeValue::S("M#mer_plain_1".to_owned()),
+            ),
+            ("sk".to_owned(), AttributeValue::S("R#000001".to_owned())),
+        ]);
+        world.item(key).await["due_at"].as_n().unwrap().clone()
+    };
+    let rebind = load(&world).await.rebind.unwrap();
+    let exact = rebind.due_at(POLICY).unwrap();
+    assert_eq!(exact, rebind.expires_at);
+    assert!(due_at().await < exact.epoch_s().to_string());
+    world.pass_s(POLICY.bank_retry_s + 1);
+    assert_eq!(world.clean_up().await.skipped, 1);
+    assert_eq!(due_at().await, exact.epoch_s().to_string());
+    assert_eq!(world.clean_up().await.skipped, 0);
 }
 
 #[tokio::test]
@@ -400,7 +545,7 @@ async fn index_holds_only_due_items() {
     let (world, _) = with_open_rebind().await;
     let due = async |at| {
         let mut found = Vec::new();
-        for bucket in buckets(at) {
+        for bucket in world.store().due_buckets(at) {
             found.extend(world.store().due_in(&bucket, at, None).await.unwrap().due);
         }
         found.retain(|due| due.merchant_id == id("plain_1"));
@@ -441,7 +586,7 @@ async fn notification_is_rearmed_only_while_unsent() {
             .rearm_notification(&merchant, seq, wall, wall.plus_s(601))
             .await
             .unwrap()
-            == Rearmed::NotNeeded,
+            == Rearmed::UnderWay,
         "a live lease exists"
     );
     // A lease whose owner died expires soon.
@@ -571,7 +716,7 @@ async fn interrupted_attempt_resumes_uncounted() {
     let right = json!({"code": world.sms.code(&app.profile.phone)});
     let wrong = json!({"code": wrong_otp(right["code"].as_str().unwrap())});
     let confirm = format!("{path}/identity/confirm");
-    world.boundary.fail(3, Fault::RequestLost);
+    world.boundary.fail(4, Fault::RequestLost);
     app.keyed("k", &confirm, wrong.clone()).await.ok(500);
     app.keyed("k", &confirm, wrong.clone())
         .await
@@ -583,7 +728,7 @@ async fn interrupted_attempt_resumes_uncounted() {
         let answer = app.post(&confirm, wrong.clone()).await;
         assert_eq!(answer.body["attempts_left"], left);
     }
-    world.boundary.fail(3, Fault::RequestLost);
+    world.boundary.fail(4, Fault::RequestLost);
     app.keyed("k5", &confirm, right.clone()).await.ok(500);
     app.keyed("k5", &confirm, right)
         .await
@@ -598,7 +743,7 @@ async fn interrupted_attempt_is_bound_to_its_code() {
     let first = world.sms.code(&app.profile.phone);
     let confirm = format!("{path}/identity/confirm");
     let resend = format!("{path}/identity/code");
-    world.boundary.fail(3, Fault::RequestLost);
+    world.boundary.fail(4, Fault::RequestLost);
     let typed = json!({ "code": first });
     app.keyed("k", &confirm, typed.clone()).await.ok(500);
     world.pass_s(POLICY.code_gap_s);
@@ -634,7 +779,7 @@ async fn code_is_sent_after_a_lost_reply() {
 async fn due_items_are_paged() {
     let world = InProcess::start().await;
     let bucket = "203001#0";
-    for number in 1..=120_i64 {
+    for number in 1..=450_i64 {
         let text = |text: String| AttributeValue::S(text);
         let item = HashMap::from([
             ("pk".to_owned(), text(format!("M#mer_many_{number}"))),
@@ -659,7 +804,7 @@ async fn due_items_are_paged() {
         }
         page = Some(next);
     }
-    assert_eq!(found.len(), 120);
+    assert_eq!(found.len(), 450);
     assert!(found.is_sorted(), "oldest first");
 }
 
@@ -694,7 +839,8 @@ async fn last_rearm_survives_a_lost_reply() {
     for time in 1..=POLICY.notification_retries_max {
         world.pass_s(POLICY.notification_retry_s + 1);
         if time == POLICY.notification_retries_max {
-            world.boundary.fail_once(1, Fault::ReplyLost);
+            // The event is read first.
+            world.boundary.fail_once(2, Fault::ReplyLost);
         }
         let now = world.now();
         rearmed.push(

@@ -1,27 +1,21 @@
 //! The `agreement` function: wiring. Its use cases are in [`agreement`].
 
 use agreement::Agreement;
+use application::init;
 use application::ports::HashKey;
 use aws::settings::{Aws, env};
 use aws::{logging, runtime};
 use domain::policy::Policy;
 use lambda_runtime::Error;
-use store::Store;
+use store::{Store, Tables};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let aws = Aws::connect().await;
+    let aws = Aws::from_environment()?;
+    let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
     let keys = aws.keys(&[HashKey::LookUp])?;
-    keys.warm().await?;
-    let handler = Agreement::new(
-        Store::new(
-            aws.dynamodb(),
-            env("TABLE")?,
-            env("RECORD_TABLE")?,
-            &Policy::CURRENT,
-        ),
-        keys,
-    );
+    init::warm(&store, &keys).await;
+    let handler = Agreement::new(store, keys);
     runtime::serve(&handler).await
 }

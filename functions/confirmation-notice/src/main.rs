@@ -1,5 +1,6 @@
 //! The `confirmation-notice` function: wiring. Its use case is in [`confirmation_notice`].
 
+use application::init;
 use application::ports::HashKey;
 use application::serve::{DeploymentStage, wall_clock};
 use aws::logging;
@@ -7,21 +8,17 @@ use aws::settings::{Aws, env};
 use confirmation_notice::{ConfirmationNotice, StreamEvent};
 use domain::policy::Policy;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use store::Store;
+use store::{Store, Tables};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let aws = Aws::connect().await;
+    let aws = Aws::from_environment()?;
+    let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
     let keys = aws.keys(&[HashKey::Freeze])?;
-    keys.warm().await?;
+    init::warm(&store, &keys).await;
     let notice = &ConfirmationNotice::new(
-        Store::new(
-            aws.dynamodb(),
-            env("TABLE")?,
-            env("RECORD_TABLE")?,
-            &Policy::CURRENT,
-        ),
+        store,
         keys,
         aws.sms()?,
         aws.push(),

@@ -4,6 +4,11 @@
 //! costs only what is due, and stops before its deadline; the next run continues.
 
 mod poll;
+mod run;
+mod summary;
+
+pub use run::ENTRIES_AT_ONCE;
+pub use summary::Summary;
 
 use application::backoff::Limits;
 use application::error::HandlerError;
@@ -17,12 +22,13 @@ use domain::merchant::Merchant;
 use domain::rebind::RebindState;
 use domain::reminder::Reminder;
 use domain::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use run::Run;
+use serde::Deserialize;
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use store::Store;
 use store::client::Table;
-use store::due::{DueItem, DueKind, buckets};
+use store::due::{DueItem, DueKind};
 use store::outbox::Rearmed;
 use store::payout::place;
 
@@ -39,59 +45,6 @@ pub struct CooldownCleanup<T, B> {
 pub struct ScheduleEvent {
     /// The scheduled time, RFC 3339.
     time: Value,
-}
-
-/// The counts of one run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Overdue rebinds that expired.
-    pub expired: u32,
-    /// Rebinds completed at the end of their hold.
-    pub completed: u32,
-    /// Cooldowns whose end was announced.
-    pub cooldowns_ended: u32,
-    /// Pending settlement settings that took effect or were dropped.
-    pub settlements_applied: u32,
-    /// Replaced cards removed from the record.
-    pub cards_removed: u32,
-    /// Held payouts that were assigned a card.
-    pub payouts_assigned: u32,
-    /// Bank answers that settled an unknown or changeable outcome.
-    pub bank_answers: u32,
-    /// Unsent notifications that were armed again.
-    pub notices_rearmed: u32,
-    /// Reminders of announced changes that were armed.
-    pub reminders: u32,
-    /// Notifications given up after a day of failures.
-    pub notices_given_up: u32,
-    /// Entries that were done already, or lost to a concurrent write.
-    pub skipped: u32,
-    /// Entries that failed and stay due.
-    pub failed: u32,
-    /// The time ran out; the next run continues.
-    pub stopped_early: bool,
-}
-
-impl Summary {
-    /// Writes the counts to the log.
-    pub fn log(&self) {
-        tracing::info!(
-            cleanup.expired = self.expired,
-            cleanup.completed = self.completed,
-            cleanup.cooldowns_ended = self.cooldowns_ended,
-            cleanup.settlements_applied = self.settlements_applied,
-            cleanup.cards_removed = self.cards_removed,
-            cleanup.payouts_assigned = self.payouts_assigned,
-            cleanup.bank_answers = self.bank_answers,
-            cleanup.notices_rearmed = self.notices_rearmed,
-            cleanup.reminders = self.reminders,
-            cleanup.notices_given_up = self.notices_given_up,
-            cleanup.skipped = self.skipped,
-            cleanup.failed = self.failed,
-            cleanup.stopped_early = self.stopped_early,
-            "cleanup.finished"
-        );
-    }
 }
 
 /// The placeholder that the scheduler replaces with its time.
@@ -112,61 +65,6 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             bank,
             sandbox,
         }
-    }
-
-    /// Executes one run.
-    ///
-    /// # Errors
-    /// When the event's time is not RFC 3339; outside the sandbox, also when it is missing or further ahead than
-    /// `Policy::schedule_ahead_max_s`. When part of the index cannot be read; the readable part is processed first.
-    pub async fn run(
-        &self,
-        event: &ScheduleEvent,
-        wall: Timestamp,
-        deadline: Instant,
-    ) -> Result<Summary, PortError> {
-        let now = self.now(event, wall)?;
-        let mut run = Run {
-            summary: Summary::default(),
-            wall,
-            now,
-            deadline,
-            unanswered: 0,
-        };
-        let mut unreadable = None;
-        for bucket in buckets(now) {
-            let mut page = None;
-            // Pages are read forward only: a failed entry stays due for the next run.
-            loop {
-                if run.is_late() {
-                    return Ok(run.summary);
-                }
-                let next = match self.store.due_in(&bucket, now, page.as_ref()).await {
-                    Ok(next) => next,
-                    Err(error) => {
-                        // An unreadable bucket does not block the others. The run still fails at its end.
-                        tracing::error!(
-                            due.bucket = bucket,
-                            due.cause = error.to_string(),
-                            "cleanup.bucket_unreadable"
-                        );
-                        unreadable = Some(error);
-                        break;
-                    }
-                };
-                for due in &next.due {
-                    if run.is_late() {
-                        return Ok(run.summary);
-                    }
-                    self.handle(due, &mut run).await;
-                }
-                if next.is_last() {
-                    break;
-                }
-                page = Some(next);
-            }
-        }
-        unreadable.map_or(Ok(run.summary), Err)
     }
 
     fn now(&self, event: &ScheduleEvent, wall: Timestamp) -> Result<Timestamp, PortError> {
@@ -218,6 +116,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             .await?;
         match rearmed {
             Rearmed::Armed => run.summary.notices_rearmed += 1,
+            Rearmed::UnderWay => {}
             Rearmed::NotNeeded => run.summary.skipped += 1,
             Rearmed::Waits => {
                 run.summary.notices_rearmed += 1;
@@ -282,7 +181,9 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             .rebind
             .as_ref()
             .is_some_and(|rebind| rebind.is_overdue(run.now));
+        let mut is_polled = false;
         if !ended_by_time && let Some(result) = self.poll_bank(&merchant, run).await {
+            is_polled = true;
             let decides = result.decides(merchant.rebind.as_ref());
             let after = self.write(&merchant, result.command(), run.now).await?;
             if decides {
@@ -313,6 +214,15 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
                     .is_some();
                 count(done, &mut summary.expired, &mut summary.skipped);
             }
+            // A request has left an early entry in place.
+            _ if !is_polled
+                && rebind
+                    .due_at(self.store.policy())
+                    .is_none_or(|at| at > run.now) =>
+            {
+                self.store.correct_entry(merchant_id, rebind).await?;
+                summary.skipped += 1;
+            }
             _ => {}
         }
         Ok(())
@@ -324,6 +234,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         let Some(mut merchant) = self.store.load(merchant_id, Selector::Latest).await? else {
             return Ok(());
         };
+        let mut is_written = false;
         let summary = &mut run.summary;
         for (command, counted) in [
             (Command::EndCooldown, &mut summary.cooldowns_ended),
@@ -332,6 +243,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             if let Some(after) = self.write(&merchant, command, run.now).await? {
                 *counted += 1;
                 merchant = after;
+                is_written = true;
             }
         }
         for replaced in &merchant.state.replaced {
@@ -350,9 +262,17 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             let command = Command::RemoveCard(card_id.clone());
             let removed = self.write(&merchant, command, run.now).await?;
             run.summary.cards_removed += u32::from(removed.is_some());
+            is_written |= removed.is_some();
         }
         if merchant.state.waiting_payouts() > 0 {
-            self.assign(&merchant, run).await?;
+            return self.assign(&merchant, run).await;
+        }
+        let due_at = merchant.state.due_at(run.now);
+        if !is_written && due_at.is_none_or(|at| at > run.now) {
+            self.store
+                .correct_entry_of_state(&merchant, run.now)
+                .await?;
+            run.summary.skipped += 1;
         }
         Ok(())
     }
@@ -406,26 +326,6 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             Err(HandlerError::Rejected(_)) => Ok(None),
             Err(error) => Err(error.into_port_error()),
         }
-    }
-}
-
-/// The state of one run.
-struct Run {
-    summary: Summary,
-    wall: Timestamp,
-    now: Timestamp,
-    deadline: Instant,
-    /// Queries that the bank left unanswered. At the maximum, the run sends no more: the bank is down, and other due
-    /// work must not wait for it.
-    unanswered: u32,
-}
-
-impl Run {
-    /// True when the run has to stop and leave the rest to the next run.
-    fn is_late(&mut self) -> bool {
-        let late = Instant::now() + RESERVE >= self.deadline;
-        self.summary.stopped_early |= late;
-        late
     }
 }
 

@@ -7,21 +7,16 @@ use cooldown_cleanup::{CooldownCleanup, ScheduleEvent};
 use domain::policy::Policy;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use std::time::Instant;
-use store::Store;
+use store::{Store, Tables};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
     let stage = DeploymentStage::new(env("STAGE")?);
-    let aws = Aws::connect().await;
+    let aws = Aws::from_environment()?;
     let cleanup = &CooldownCleanup::new(
-        Store::new(
-            aws.dynamodb(),
-            env("TABLE")?,
-            env("RECORD_TABLE")?,
-            &Policy::CURRENT,
-        ),
-        bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?,
+        Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT),
+        bank::connect(aws.secrets(), env("BANK_SECRET_ID")?, &env("BANK_URL")?)?,
         stage.is_sandbox(),
     );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<ScheduleEvent>| {
@@ -31,7 +26,8 @@ async fn main() -> Result<(), Error> {
             .deadline()
             .duration_since(std::time::SystemTime::now())
             .unwrap_or_default();
-        let run = cleanup.run(&event.payload, wall_clock(), Instant::now() + left);
+        let (deadline, id) = (Instant::now() + left, &event.context.request_id);
+        let run = cleanup.run(&event.payload, wall_clock(), deadline, id);
         let summary = Box::pin(run).await.map_err(|error| Diagnostic {
             error_type: "CleanupFailed".to_owned(),
             error_message: error.to_string(),

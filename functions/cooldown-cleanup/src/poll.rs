@@ -1,53 +1,106 @@
 //! Queries to the bank about answers that were lost and transfers that may still be returned.
 
-use crate::{Bank, CooldownCleanup, Run};
+use crate::run::Run;
+use crate::{Bank, CooldownCleanup};
 use application::ports::QueryOutcome;
 use domain::decide::{BankAnswer, BankReply, Command};
 use domain::merchant::Merchant;
 use domain::rebind::{BankReference, CardCheck, Rebind, RebindState, TestTransfer};
 use domain::transfer::TransferAnswer;
+use std::sync::atomic::{AtomicU32, Ordering};
 use store::client::Table;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-impl<T: Table, B: Bank> CooldownCleanup<T, B> {
-    /// Queries the bank about the rebind's bank reference with an unknown or changeable outcome. `None`: the rebind has
-    /// no such reference, or the bank left too many queries of this run unanswered.
-    pub(crate) async fn poll_bank(&self, merchant: &Merchant, run: &mut Run) -> Option<PollResult> {
-        let rebind = merchant.rebind.as_ref()?;
-        if run.unanswered >= self.store.policy().bank_silence_max {
-            return None;
-        }
-        let result = match &rebind.stage {
+/// A question to the bank, by bank reference.
+enum Question {
+    Check(u16, String),
+    Deposit(String),
+    Test(String),
+}
+
+impl Question {
+    /// `None` unless the rebind has a bank reference with an unknown or changeable outcome.
+    fn of(rebind: &Rebind) -> Option<Self> {
+        match &rebind.stage {
             RebindState::CardPending {
                 check: CardCheck::Asking { number, .. },
                 ..
             } => {
                 let serial = rebind.serial(BankReference::Check(*number));
-                PollResult::Check(*number, self.bank.check_outcome(&serial).await)
+                Some(Self::Check(*number, serial))
             }
             RebindState::CardPending {
                 check: CardCheck::Deposit { number, .. },
                 ..
-            } => {
-                let serial = rebind.serial(BankReference::Deposit(*number));
-                PollResult::Deposit(self.bank.transfer_outcome(&serial).await)
-            }
+            } => Some(Self::Deposit(
+                rebind.serial(BankReference::Deposit(*number)),
+            )),
             RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
                 match activated_card.test {
                     TestTransfer::Sent { .. } | TestTransfer::Arrived { .. } => {
-                        let serial = rebind.serial(BankReference::Test);
-                        PollResult::Test(self.bank.transfer_outcome(&serial).await)
+                        Some(Self::Test(rebind.serial(BankReference::Test)))
                     }
                     TestTransfer::NotSent
                     | TestTransfer::CameBack
-                    | TestTransfer::Closed { .. } => return None,
+                    | TestTransfer::Closed { .. } => None,
                 }
             }
-            _ => return None,
+            _ => None,
+        }
+    }
+}
+
+impl<T: Table, B: Bank> CooldownCleanup<T, B> {
+    /// Queries the bank about the rebind's bank reference with an unknown or changeable outcome. `None`: the rebind has
+    /// no such reference, the bank left too many queries of this run unanswered, or the run has to stop.
+    pub(crate) async fn poll_bank(&self, merchant: &Merchant, run: &Run) -> Option<PollResult> {
+        let question = Question::of(merchant.rebind.as_ref()?)?;
+        let turn = run.bank().turn().await?;
+        if run.is_late() {
+            return None;
+        }
+        let result = match question {
+            Question::Check(number, serial) => {
+                PollResult::Check(number, self.bank.check_outcome(&serial).await)
+            }
+            Question::Deposit(serial) => {
+                PollResult::Deposit(self.bank.transfer_outcome(&serial).await)
+            }
+            Question::Test(serial) => PollResult::Test(self.bank.transfer_outcome(&serial).await),
         };
         if result.is_unanswered() {
-            run.unanswered += 1;
+            run.bank().unanswered(turn);
         }
         Some(result)
+    }
+}
+
+/// Limits the queries to the bank: `Policy::bank_silence_max` at once, and none after as many without an answer. The bank
+/// is down then, and other due work must not wait for it.
+pub(crate) struct BankLimit {
+    turns: Semaphore,
+    left: AtomicU32,
+}
+
+impl BankLimit {
+    pub(crate) fn new(silence_max: u32) -> Self {
+        Self {
+            turns: Semaphore::new(silence_max.try_into().unwrap_or(Semaphore::MAX_PERMITS)),
+            left: AtomicU32::new(silence_max),
+        }
+    }
+
+    /// Waits for the turn to ask. `None` after too many queries without an answer.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
+    }
+
+    /// Uses up the turn of an unanswered query.
+    fn unanswered(&self, turn: SemaphorePermit<'_>) {
+        turn.forget();
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.turns.close();
+        }
     }
 }
 

@@ -1,27 +1,21 @@
 //! The `freezes` function: wiring. Its use case is in [`freezes`].
 
+use application::init;
 use application::ports::HashKey;
 use aws::settings::{Aws, env};
 use aws::{logging, runtime};
 use domain::policy::Policy;
 use freezes::Freezes;
 use lambda_runtime::Error;
-use store::Store;
+use store::{Store, Tables};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let aws = Aws::connect().await;
+    let aws = Aws::from_environment()?;
+    let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
     let keys = aws.keys(&[HashKey::LookUp, HashKey::Freeze])?;
-    keys.warm().await?;
-    let handler = Freezes::new(
-        Store::new(
-            aws.dynamodb(),
-            env("TABLE")?,
-            env("RECORD_TABLE")?,
-            &Policy::CURRENT,
-        ),
-        keys,
-    );
+    init::warm(&store, &keys).await;
+    let handler = Freezes::new(store, keys);
     runtime::serve(&handler).await
 }

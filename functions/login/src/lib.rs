@@ -103,6 +103,7 @@ impl<T: Table, K: KeyService> Login<T, K> {
             account: self.keys.mac(HashPurpose::Account, &name).await?.0,
             device: self.keys.device(account, device_id).await?,
             source: self.keys.mac(HashPurpose::Source, &[source_ip]).await?.0,
+            nonce: self.keys.random()?,
             previous: previous.map(|(account, device)| PreviousLoginKeys {
                 account: account.0,
                 device,

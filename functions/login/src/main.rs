@@ -1,29 +1,23 @@
 //! The `login` function: wiring. Its use cases are in [`login`].
 
 use application::crypto::password;
+use application::init;
 use application::ports::HashKey;
 use aws::settings::{Aws, env};
 use aws::{logging, runtime};
 use domain::policy::Policy;
 use lambda_runtime::Error;
 use login::Login;
-use store::Store;
+use store::{Store, Tables};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let aws = Aws::connect().await;
+    let aws = Aws::from_environment()?;
+    let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
     let keys = aws.keys(&[HashKey::LookUp])?;
+    init::warm(&store, &keys).await;
     password::warm()?;
-    keys.warm().await?;
-    let handler = Login::new(
-        Store::new(
-            aws.dynamodb(),
-            env("TABLE")?,
-            env("RECORD_TABLE")?,
-            &Policy::CURRENT,
-        ),
-        keys,
-    );
+    let handler = Login::new(store, keys);
     runtime::serve(&handler).await
 }

@@ -7,17 +7,16 @@ use domain::policy::Policy;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use payouts::Payouts;
 use serde_json::Value;
-use store::Store;
+use store::{Store, Tables};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
     let stage = &DeploymentStage::new(env("STAGE")?);
-    let aws = Aws::connect().await;
+    let aws = Aws::from_environment()?;
     let payouts = &Payouts::new(Store::new(
         aws.dynamodb(),
-        env("TABLE")?,
-        env("RECORD_TABLE")?,
+        Tables::read(env)?,
         &Policy::CURRENT,
     ));
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {

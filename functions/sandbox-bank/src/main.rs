@@ -17,7 +17,7 @@ async fn main() -> Result<(), Error> {
     if !DeploymentStage::new(env("STAGE")?).is_sandbox() {
         return Err("the sandbox bank requires STAGE=sandbox".into());
     }
-    let aws = Aws::connect().await;
+    let aws = Aws::from_environment()?;
     let store = Store::new(aws.dynamodb(), env("BANK_TABLE")?);
     let bank = &Bank::new(
         CardBook::sandbox()?,

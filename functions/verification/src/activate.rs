@@ -21,7 +21,8 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let body = body::read::<ActivateCard>(request)?;
-        let ctx = self.context(request, now, &body.canonical).await?;
+        let ctx = self.context(request, now, &body.canonical);
+        let ctx = ctx.await?.claiming();
         let id = ctx.card_id(request).await?;
         let (selector, purpose) = (Selector::Card(&id), OtpPurpose::Activate);
         match body.fields.code {

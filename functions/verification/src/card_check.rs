@@ -38,7 +38,8 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let body = body::read::<Empty>(request)?;
-        let ctx = self.context(request, now, &body.canonical).await?;
+        let ctx = self.context(request, now, &body.canonical);
+        let ctx = ctx.await?.claiming();
         let id = ctx.rebind_id(request).await?;
         let selector = Selector::Step(&id);
         let digits = self.keys.six_digits()?;

@@ -31,7 +31,8 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let body = body::read::<ConfirmCode>(request)?;
-        let ctx = self.context(request, now, &body.canonical).await?;
+        let ctx = self.context(request, now, &body.canonical);
+        let ctx = ctx.await?.claiming();
         let id = ctx.rebind_id(request).await?;
         let typed = body.fields.code.unwrap_or_else(no_code);
         self.confirm(&ctx, Selector::Step(&id), OtpPurpose::Identity, &typed)
@@ -45,7 +46,8 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let body = body::read::<ConfirmCard>(request)?;
-        let ctx = self.context(request, now, &body.canonical).await?;
+        let ctx = self.context(request, now, &body.canonical);
+        let ctx = ctx.await?.claiming();
         let id = ctx.rebind_id(request).await?;
         let typed = body.fields.code.unwrap_or_else(no_code);
         self.confirm(&ctx, Selector::Step(&id), OtpPurpose::Card, &typed)
@@ -115,11 +117,12 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
     ) -> Result<Committed, HandlerError> {
         let plan = async |loaded: &Loaded, learned: &Learned| {
             let expected = Expected::of(loaded, purpose);
-            let context = expected.as_ref().map_or("", Expected::context);
+            let context = expected.as_ref().map(Expected::context);
+            let context = context.unwrap_or_default();
             match (&learned.claimed, &expected) {
                 // This request reserved its attempt earlier and crashed. It continues with that attempt, for the same
                 // code only.
-                (Some(claimed), Some(_)) if claimed == context => return Ok(Plan::Resume),
+                (Some(claimed), Some(_)) if *claimed == context => return Ok(Plan::Resume),
                 (Some(_), Some(_)) => {
                     return Err(Rejection::new(ErrorCode::OtpExpired).not_counted().into());
                 }
@@ -230,11 +233,13 @@ impl Expected {
     }
 
     /// The context that the attempt's claim is bound to. A repeated request may only continue against the same code.
-    fn context(&self) -> &str {
+    fn context(&self) -> String {
+        /// Enough of a keyed hash to distinguish the OTPs of one rebind.
+        const OTP_CHARS: usize = 6;
         match self {
-            Self::Otp(mac) => &mac.0,
+            Self::Otp(mac) => mac.clone().shortened(OTP_CHARS).0,
             // A rebind has at most one deposit.
-            Self::Deposit(_) => "deposit",
+            Self::Deposit(_) => "deposit".to_owned(),
         }
     }
 

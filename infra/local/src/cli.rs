@@ -1,5 +1,7 @@
 //! The command line of `cargo local`. The comments of commands and options are the help texts.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 use local::demo::Story;
 use local::stress::Suite;
@@ -129,6 +131,44 @@ Exit codes:
         /// Run nothing; print the latest results as Markdown tables
         #[arg(long, conflicts_with = "suites")]
         report: bool,
+    },
+
+    /// Measure speed and cost of the release functions, beside floors and peers
+    ///
+    /// Builds all functions for release and runs them as Lambda would, with all services behind TLS on this machine: cold
+    /// starts, warm calls, memory, calls and capacity units. Beside them run functions that do nothing but the unavoidable, and
+    /// the same endpoints in Node and Python. Prints one table and fails when a budget is broken. Takes half an hour; keep the
+    /// machine idle. Times are compared within one run only.
+    #[command(after_long_help = "\
+Leaves behind:
+  target/bench               the floors, the peers and their packages, for later runs
+  tests/bench/results.md     with --write, the tables
+  tests/bench/results.svg    with --write, the plot of cold and warm times beside the peers
+
+Examples:
+  cargo local bench
+  cargo local bench cards rebind-request --before ../other/target/release
+
+Exit codes:
+  0  every budget is met, or missed for a reason that the table gives
+  1  a budget is broken, or a function does not build
+  2  the command line is not valid")]
+    Bench {
+        /// Measure only these functions, by folder name [default: all]
+        #[arg(value_name = "FUNCTION")]
+        functions: Vec<String>,
+        /// Cold starts of each candidate
+        #[arg(long, value_name = "N", default_value_t = 15)]
+        cold_runs: usize,
+        /// Warm calls of each candidate
+        #[arg(long, value_name = "N", default_value_t = 200)]
+        warm_runs: usize,
+        /// Compare with the release binaries in this folder
+        #[arg(long, value_name = "DIR")]
+        before: Option<PathBuf>,
+        /// Store table and plot in the repository
+        #[arg(long)]
+        write: bool,
     },
 
     /// Write the API description from the types and routes

@@ -158,6 +158,9 @@ pub enum Error {
     /// Suites failed.
     #[error("these suites failed: {0}. The output above shows the failures.")]
     Suites(String),
+    /// The benchmark failed.
+    #[error("the benchmark could not run, or a budget is broken. The output above says which.")]
+    Benchmark,
     /// The stored result of a suite cannot be read or written.
     #[error("{path} is not a valid result: {cause}. Run the suite again, or delete the file.", path = path.display())]
     SuiteResult {

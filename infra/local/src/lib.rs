@@ -4,7 +4,8 @@
 //! - `system`: a whole system, from the build to the loaded sandbox; `ministack` is its process, `cloud` and `stack` deploy to it,
 //!   `tools` installs it, `seed` loads its merchants
 //! - `artifacts`: builds and zips functions; `architecture`: for which processors
-//! - [`demo`], [`stress`], [`package`], [`openapi`], [`bins`]: one module for each command that needs more than a system
+//! - [`demo`], [`bench`], [`stress`], [`package`], [`openapi`], [`bins`]: one module for each command that needs more than a system
+//! - [`prices`]: what AWS charges
 //! - `error`, [`http`], `paths`, `progress`: shared helpers
 
 // A command-line tool prints its results.
@@ -12,6 +13,7 @@
 
 mod architecture;
 mod artifacts;
+pub mod bench;
 pub mod bins;
 mod cloud;
 pub mod demo;
@@ -21,6 +23,7 @@ mod ministack;
 pub mod openapi;
 pub mod package;
 mod paths;
+pub mod prices;
 mod progress;
 mod seed;
 mod stack;

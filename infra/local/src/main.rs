@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use local::stress::{self, Suite};
-use local::{Error, System, UpOptions, bins, default_state_dir, demo, down, openapi, package};
+use local::{
+    Error, System, UpOptions, bench, bins, default_state_dir, demo, down, openapi, package,
+};
 
 use cli::{Cli, Command};
 
@@ -34,6 +36,19 @@ async fn run(command: Command) -> Result<(), Error> {
         }
         Command::Stress { suites, .. } if suites.is_empty() => stress::run(Suite::value_variants()),
         Command::Stress { suites, .. } => stress::run(&suites),
+        Command::Bench {
+            functions,
+            cold_runs,
+            warm_runs,
+            before,
+            write,
+        } => bench::run(&bench::Plan {
+            functions,
+            cold_runs,
+            warm_runs,
+            before,
+            write,
+        }),
         Command::Bins { check: true } => bins::check(),
         Command::Bins { check: false } => bins::write(),
         Command::OpenApi { check: true } => openapi::check(),

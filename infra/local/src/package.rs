@@ -1,5 +1,6 @@
 //! `cargo local package`: release builds of functions, each zipped for upload to Lambda.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -8,11 +9,19 @@ use crate::artifacts::{self, Compression};
 use crate::error::Error;
 use crate::paths;
 
-/// Sizes of one function's package, in bytes.
-struct Packaged {
-    function: String,
-    binary: u64,
-    zip: u64,
+/// One function's release package.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// The function's folder.
+    pub function: String,
+    /// The executable.
+    pub binary: PathBuf,
+    /// Its zip.
+    pub zip: PathBuf,
+    /// The size of the executable, in bytes.
+    pub binary_bytes: u64,
+    /// The size of the zip, in bytes.
+    pub zip_bytes: u64,
 }
 
 /// Builds and zips `functions`, or all functions of the template if there are none, and prints their sizes.
@@ -20,27 +29,55 @@ struct Packaged {
 /// # Errors
 /// When a function is unknown, a build fails or a tool for a foreign architecture is missing.
 pub fn run(architecture: Architecture, functions: &[String]) -> Result<(), Error> {
+    let packages = packages(architecture, functions)?;
+    print!("\n{}", table(&packages));
+    println!("zips: {}", folder(architecture).display());
+    Ok(())
+}
+
+fn folder(architecture: Architecture) -> PathBuf {
+    paths::target().join("package").join(architecture.name())
+}
+
+/// Builds and zips `functions`, or all functions of the template if there are none.
+///
+/// # Errors
+/// As [`run`].
+pub fn packages(architecture: Architecture, functions: &[String]) -> Result<Vec<Package>, Error> {
     let template = artifacts::template()?;
     let functions = select(&artifacts::functions(&template), functions)?;
     if !architecture.is_host() {
         require_cargo_lambda(architecture)?;
     }
-    let folder = paths::target().join("package").join(architecture.name());
-    let mut sizes = Vec::new();
+    let mut packages = Vec::new();
     for function in functions {
         println!("building {function} for {}", architecture.name());
         let binary = build(architecture, &function)?;
-        let zip = folder.join(format!("{function}.zip"));
+        let zip = folder(architecture).join(format!("{function}.zip"));
         artifacts::pack(&binary, &zip, Compression::Best)?;
-        sizes.push(Packaged {
+        packages.push(Package {
             function,
-            binary: size(&binary)?,
-            zip: size(&zip)?,
+            binary_bytes: size(&binary)?,
+            zip_bytes: size(&zip)?,
+            binary,
+            zip,
         });
     }
-    print!("\n{}", table(&sizes));
-    println!("zips: {}", folder.display());
-    Ok(())
+    Ok(packages)
+}
+
+/// Builds all functions for instruction counts: in the profile `measure`, for this machine.
+///
+/// # Errors
+/// When the build fails.
+pub fn measured() -> Result<BTreeMap<String, PathBuf>, Error> {
+    let template = artifacts::template()?;
+    let mut command = Command::new(paths::cargo());
+    command.args(["build", "--profile", "measure", "--locked"]);
+    for function in artifacts::functions(&template) {
+        command.args(["--package", function, "--bin", function]);
+    }
+    artifacts::executables(&mut command)
 }
 
 /// The chosen functions, in the template's order.
@@ -106,17 +143,16 @@ fn size(path: &Path) -> Result<u64, Error> {
 }
 
 /// One line for each function, in megabytes.
-fn table(sizes: &[Packaged]) -> String {
-    let width = sizes.iter().map(|one| one.function.len()).max();
+fn table(packages: &[Package]) -> String {
+    let width = packages.iter().map(|one| one.function.len()).max();
     let width = width.unwrap_or_default().max("function".len());
     let mut text = format!("{:width$}  binary MB  zip MB\n", "function");
-    for Packaged {
-        function,
-        binary,
-        zip,
-    } in sizes
-    {
-        let (binary, zip) = (megabytes(*binary), megabytes(*zip));
+    for package in packages {
+        let function = &package.function;
+        let (binary, zip) = (
+            megabytes(package.binary_bytes),
+            megabytes(package.zip_bytes),
+        );
         text.push_str(&format!("{function:width$}  {binary:>9}  {zip:>6}\n"));
     }
     text
@@ -155,13 +191,15 @@ mod tests {
 
     #[test]
     fn sizes_are_printed_in_megabytes() {
-        let sizes = [Packaged {
+        let packages = [Package {
             function: "rebind-request".into(),
-            binary: 11_996_000,
-            zip: 4_664_999,
+            binary: PathBuf::new(),
+            zip: PathBuf::new(),
+            binary_bytes: 11_996_000,
+            zip_bytes: 4_664_999,
         }];
         assert_eq!(
-            table(&sizes),
+            table(&packages),
             "function        binary MB  zip MB\nrebind-request      12.00    4.66\n"
         );
     }

@@ -8,8 +8,8 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use bank::sandbox::person_items;
 use domain::policy::Policy;
-use store::Store;
 use store::seed::{SeedMerchant, World};
+use store::{Store, Tables};
 
 use crate::error::Error;
 use crate::stack::Stack;
@@ -30,8 +30,7 @@ pub(crate) async fn load(
     let keys = keys(config, stack)?;
     let store = Store::new(
         dynamodb.clone(),
-        stack.output("TableName")?,
-        stack.output("RecordTableName")?,
+        Tables::new(stack.output("TableName")?, stack.output("RecordTableName")?),
         &Policy::CURRENT,
     );
     let bank_table = stack.resource("SandboxBankTable")?;

@@ -1,7 +1,7 @@
 //! Keyed hashes, sealed data, codes, tokens and passwords, with the purpose of every key.
 //!
 //! **Keyed hashes.** The stack has four hash keys, and a function may use only those that it needs. In init, KMS computes
-//! the MAC of a fixed label under each of them, in one parallel round. HKDF expands that secret into one HMAC-SHA256 key
+//! the MAC of a fixed label under each of them. HKDF expands that secret into one HMAC-SHA256 key
 //! per purpose, and the function computes the hashes itself: no request costs a KMS call. The price is that the secret is
 //! in the function's memory, through which the protected data passes anyway. The hash keys never leave KMS. Each stored
 //! hash begins with the version of its key; see `infra/hash-keys.md` for a rotation.

@@ -4,6 +4,7 @@
 //! - [`request`]: its headers, session and idempotency key.
 //! - [`transact`]: read, decide, write; retries, conflicts, claims and replays.
 //! - [`backoff`]: limits and pauses of retries.
+//! - [`init`]: what a function does before its first event.
 //! - [`error`]: the ways in which a use case ends early.
 //! - [`ports`]: the external capabilities of use cases, one trait each.
 //! - [`usage`]: the store usage of a request.
@@ -12,6 +13,7 @@
 pub mod backoff;
 pub mod crypto;
 pub mod error;
+pub mod init;
 pub mod ports;
 pub mod request;
 pub mod serve;

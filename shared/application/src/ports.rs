@@ -59,6 +59,14 @@ pub trait LoadMerchant {
         merchant: &MerchantId,
         selector: Selector<'_>,
     ) -> Result<Option<Merchant>, PortError>;
+    /// The same, with the earlier use of an idempotency key: its stored reply, or its claim in the selected rebind.
+    async fn load_with_key(
+        &self,
+        merchant: &MerchantId,
+        selector: Selector<'_>,
+        key: &IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<Option<(Merchant, IdempotencyLookup)>, PortError>;
 }
 
 /// Lists a merchant's rebinds.
@@ -176,15 +184,15 @@ pub struct StoredReply {
     pub body: String,
 }
 
-/// The effect of a commit on the idempotency row.
+/// The effect of a commit on the idempotency key.
 #[derive(Clone, Debug)]
 pub enum IdempotencyMode<'a> {
-    /// Leaves the row unchanged, or the request has no key.
+    /// Leaves the key unchanged, or the request has none.
     None,
-    /// The first of a use case's two writes claims the key. A repeated request continues only in the same context (the
-    /// hash of the OTP being compared).
+    /// The first of a use case's two writes claims the key in the rebind that it changes. The key was looked up with the
+    /// rebind. A repeated request continues only in the same context (the hash of the OTP being compared).
     Claim(&'a IdempotencyKey, &'a str),
-    /// The last write stores the reply to repeat.
+    /// The last write stores the reply to repeat, and ends the claim.
     Reply(&'a IdempotencyKey, &'a StoredReply),
     /// The promised outcome did not happen, so the key is released.
     Release(&'a IdempotencyKey),
@@ -193,7 +201,7 @@ pub enum IdempotencyMode<'a> {
 /// The result of looking up an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdempotencyLookup {
-    /// No valid row.
+    /// The key was not used, or too long ago.
     Nothing,
     /// The same request, with its reply.
     Reply(StoredReply),
@@ -215,7 +223,7 @@ pub struct Commit<'a> {
     /// The session's slot. A write of the merchant state requires that its token is still there; a write of the rebind
     /// alone does not.
     pub session: Option<u8>,
-    /// The idempotency row.
+    /// The idempotency key.
     pub idempotency: IdempotencyMode<'a>,
     /// The clock of the business rules.
     pub now: Timestamp,
@@ -252,7 +260,7 @@ pub struct OwnedPayout {
 pub trait CommitTransition {
     /// [`PortError::Conflict`] when the state has changed since it was read.
     async fn commit(&self, commit: Commit<'_>) -> Result<CommitOutcome, PortError>;
-    /// The stored result of an idempotency key.
+    /// The stored reply to an idempotency key. Claims are read with their rebind.
     async fn find(
         &self,
         key: &IdempotencyKey,
@@ -401,6 +409,8 @@ pub struct LoginKeys {
     pub device: String,
     /// Hash of the source address.
     pub source: String,
+    /// Random nonce. It marks this login's counted failure, so that a repeated write is recognised.
+    pub nonce: [u8; 6],
     /// The hashes of account and device under the previous key, during a rotation.
     pub previous: Option<PreviousLoginKeys>,
 }

@@ -8,9 +8,11 @@
 //! request; or `decide` rejects it because the first request has advanced the rebind, and the row is looked up before
 //! the rejection is returned.
 
+mod loaded;
 mod plan;
 mod retries;
 
+pub use loaded::{Committed, Loaded, Start};
 pub use plan::{Learned, Plan, Write};
 pub use retries::otp_limit;
 
@@ -28,104 +30,15 @@ use domain::error_code::ErrorCode;
 use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
 use domain::merchant::{Merchant, Slot};
-use domain::payout::Payout;
 use domain::policy::Policy;
-use domain::rebind::{Rebind, Sealed, SessionTag};
+use domain::rebind::Sealed;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
-use domain::transition::{OtpDelivery, Outcome, Transition};
+use domain::transition::{Outcome, Transition};
 use retries::{Retries, replayed};
 
 /// Renders a use case's reply: the resulting merchant in wire format.
 pub type Show = fn(&Merchant, &Policy, Timestamp) -> Reply;
-
-/// A loaded merchant and the session of the request.
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    /// The merchant.
-    pub merchant: Merchant,
-    /// The session's tag, which OTPs are bound to; empty for the system.
-    pub session: SessionTag,
-}
-
-impl Loaded {
-    /// A merchant that the system has loaded; there is no session.
-    #[must_use]
-    pub const fn by_system(merchant: Merchant) -> Self {
-        Self {
-            merchant,
-            session: SessionTag(String::new()),
-        }
-    }
-
-    /// The rebind of the request.
-    ///
-    /// # Errors
-    /// `NOT_FOUND`.
-    pub fn rebind(&self) -> Result<&Rebind, HandlerError> {
-        let rebind = self.merchant.rebind.as_ref();
-        rebind.ok_or_else(|| Rejection::new(ErrorCode::NotFound).into())
-    }
-}
-
-/// The start of a transaction: the selector, and a state that was loaded for it already.
-pub struct Start<'s> {
-    selector: Selector<'s>,
-    loaded: Option<Loaded>,
-}
-
-impl<'s> From<Selector<'s>> for Start<'s> {
-    fn from(selector: Selector<'s>) -> Self {
-        Self {
-            selector,
-            loaded: None,
-        }
-    }
-}
-
-impl<'s> From<(Selector<'s>, Loaded)> for Start<'s> {
-    fn from((selector, loaded): (Selector<'s>, Loaded)) -> Self {
-        Self {
-            selector,
-            loaded: Some(loaded),
-        }
-    }
-}
-
-/// A transaction that was written, or that had nothing to write.
-#[derive(Debug)]
-pub struct Committed {
-    /// The resulting state.
-    pub after: Loaded,
-    /// The outcome of the decision.
-    pub outcome: Outcome,
-    /// The reply to the request, if this was its last write.
-    pub reply: Reply,
-    /// The OTP to hand over now.
-    pub otp_delivery: Option<OtpDelivery>,
-    /// The payout that was written.
-    pub payout: Option<Payout>,
-    /// True if this transaction wrote anything.
-    pub is_written: bool,
-    /// The OTP limit that the write met.
-    pub otp_wait_s: Option<i64>,
-}
-
-impl Committed {
-    /// Continues the use case after [`Outcome::Proceed`] or [`Outcome::PollDeposit`]. Any other outcome is its
-    /// reply.
-    ///
-    /// # Errors
-    /// `Answered` with the reply.
-    pub fn proceeding(self) -> Result<Self, HandlerError> {
-        match self.outcome {
-            Outcome::Proceed | Outcome::PollDeposit => Ok(self),
-            Outcome::Done | Outcome::Refused(_) => {
-                Err(HandlerError::Answered(Box::new(self.reply)))
-            }
-        }
-    }
-}
 
 /// The personal data of the event, if it has any.
 pub type Prepared = Result<Option<Sealed>, HandlerError>;
@@ -149,6 +62,7 @@ pub struct Transactor<'a, S> {
     merchant_id: MerchantId,
     session: Option<Presented>,
     idempotency: Option<IdempotencyKey>,
+    claims_key: bool,
     support_ref: String,
     show: Show,
     limits: Limits,
@@ -170,6 +84,7 @@ impl<'a, S> Transactor<'a, S> {
             merchant_id,
             session: None,
             idempotency: None,
+            claims_key: false,
             support_ref: String::new(),
             show: request::no_content,
             limits,
@@ -191,6 +106,7 @@ impl<'a, S> Transactor<'a, S> {
             merchant_id: presented.merchant_id.clone(),
             session: Some(presented),
             idempotency,
+            claims_key: false,
             support_ref,
             show: request::rebind,
             limits: Limits::REQUEST,
@@ -209,6 +125,14 @@ impl<'a, S> Transactor<'a, S> {
         self.show = show;
         self
     }
+
+    /// The same transactor for a use case of two writes, the first of which claims the idempotency key. Each read also looks
+    /// up the key.
+    #[must_use]
+    pub fn claiming(mut self) -> Self {
+        self.claims_key = true;
+        self
+    }
 }
 
 impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
@@ -217,7 +141,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
     /// # Errors
     /// `SESSION_EXPIRED`, `NOT_FOUND`.
     pub async fn load(&self, selector: Selector<'_>) -> Result<Loaded, HandlerError> {
-        let merchant = self.store.load(&self.merchant_id, selector).await?;
+        let (merchant, key_use) = self.look_up(selector).await?;
         let Some(presented) = &self.session else {
             let merchant = merchant.ok_or_else(|| Rejection::new(ErrorCode::NotFound))?;
             return Ok(Loaded::by_system(merchant));
@@ -233,7 +157,25 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         if !exists {
             return Err(Rejection::new(ErrorCode::NotFound).into());
         }
-        Ok(Loaded { merchant, session })
+        Ok(Loaded {
+            merchant,
+            session,
+            key_use,
+        })
+    }
+
+    async fn look_up(
+        &self,
+        selector: Selector<'_>,
+    ) -> Result<(Option<Merchant>, Option<IdempotencyLookup>), PortError> {
+        let (store, id) = (self.store, &self.merchant_id);
+        match self.idempotency.as_ref().filter(|_| self.claims_key) {
+            Some(key) => {
+                let read = store.load_with_key(id, selector, key, self.now).await?;
+                Ok(read.unzip())
+            }
+            None => Ok((store.load(id, selector).await?, None)),
+        }
     }
 
     /// Decides a command of this caller.
@@ -243,15 +185,6 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
             act,
         };
         decide(merchant, &command, self.policy, self.now)
-    }
-
-    /// True if this request has made its first write before, in this context, and was never answered.
-    async fn was_begun(&self, context: &str) -> Result<bool, HandlerError> {
-        let Some(key) = &self.idempotency else {
-            return Ok(false);
-        };
-        let found = self.store.find(key, self.now).await?;
-        Ok(matches!(found, IdempotencyLookup::Claimed(kept) if kept == context))
     }
 
     /// Reads, plans, decides and writes, until a write succeeds.
@@ -310,12 +243,12 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
                 Plan::Write(write) => write,
                 Plan::Resume => return Ok(self.unchanged(before, Outcome::Proceed)),
             };
-            if write.resumes_if_begun && self.was_begun(&write.context).await? {
+            if write.resumes_if_begun && before.was_begun(&write.context) {
                 return Ok(self.unchanged(before, Outcome::Proceed));
             }
             let mut transition = match self.decide(&before.merchant, write.command.clone()) {
                 Ok(transition) => transition,
-                Err(refusal) => return Err(self.refusal(refusal).await),
+                Err(refusal) => return Err(self.refusal(refusal, &before).await),
             };
             if self.has_nothing_to_write(&transition) {
                 return Ok(self.unchanged(before, transition.outcome));
@@ -338,10 +271,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
             match committed {
                 Ok(CommitOutcome::Written) => {
                     return Ok(Committed {
-                        after: Loaded {
-                            merchant: after,
-                            session: before.session,
-                        },
+                        after: before.followed_by(after, &transition.outcome, &write.context),
                         outcome: transition.outcome,
                         reply,
                         otp_delivery: delivery,
@@ -420,11 +350,20 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
     }
 
     /// Returns a rejection that changed nothing. A request that was answered before gets its stored reply.
-    async fn refusal(&self, refusal: Rejection) -> HandlerError {
+    async fn refusal(&self, refusal: Rejection, before: &Loaded) -> HandlerError {
         let Some(key) = &self.idempotency else {
             return refusal.into();
         };
-        match self.store.find(key, self.now).await {
+        let found = match &before.key_use {
+            Some(used @ (IdempotencyLookup::Reply(_) | IdempotencyLookup::OtherBody)) => {
+                Ok(used.clone())
+            }
+            // The first run may have been answered since the read.
+            Some(IdempotencyLookup::Claimed(_) | IdempotencyLookup::Nothing) | None => {
+                self.store.find(key, self.now).await
+            }
+        };
+        match found {
             Ok(IdempotencyLookup::Reply(kept)) => replayed(&kept),
             Ok(IdempotencyLookup::OtherBody) => {
                 Rejection::new(ErrorCode::IdempotencyMismatch).into()
@@ -479,6 +418,13 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
             Some(key) if !proceeds && reply.is_kept() => IdempotencyMode::Reply(key, &stored),
             _ => IdempotencyMode::None,
         };
+        if matches!(idempotency, IdempotencyMode::Claim(..)) && before.key_use.is_none() {
+            let what = "the key was not looked up before its claim".to_owned();
+            return Err(PortError::Permanent("the use case", what));
+        }
+        if let Some(used) = before.prevents(&idempotency) {
+            return Ok(CommitOutcome::Before(used.clone()));
+        }
         let commit = Commit {
             before: &before.merchant,
             transition,

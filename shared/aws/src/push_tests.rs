@@ -2,13 +2,15 @@
 
 use super::*;
 use crate::settings::publishing_client;
-use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
+use aws_sdk_sns::config::retry::RetryConfig;
+use aws_sdk_sns::config::{BehaviorVersion, Region};
 use aws_sdk_sns::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
+use aws_types::SdkConfig;
 use percent_encoding::percent_decode_str;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};

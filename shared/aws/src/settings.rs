@@ -1,6 +1,9 @@
-//! The AWS clients with explicit timeouts, because the SDK has no timeouts by default.
+//! The AWS clients: one HTTP client for all, and explicit timeouts, because the SDK has none by default.
 //!
-//! Root certificates: the HTTP client reads the machine's store once, when the first client is created. By default, the
+//! The configuration comes from the variables that Lambda sets. The SDK's default chain would also look for profile files
+//! and for other sources of credentials, which a function does not have; this took a tenth of a cold start.
+//!
+//! Root certificates: the HTTP client reads the machine's store once, when it makes its first connection. By default, the
 //! store is a bundle plus every file in one or two directories. The template sets `SSL_CERT_FILE`, so that only one file
 //! is read, which shortens a cold start. Compiled-in roots would age with the deployment and could not include a bank's
 //! own authority.
@@ -10,9 +13,16 @@ use crate::push::Push;
 use crate::sns::Sns;
 use application::crypto::Keys;
 use application::ports::{DataKey, HashKey, PortError};
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_http_client::Builder as HttpClientBuilder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use domain::sms::SmsSignature;
 use std::time::Duration;
 
@@ -29,25 +39,48 @@ pub const ATTEMPTS_MAX: u32 = 3;
 pub const PUBLISH_TIMEOUT_MS: u64 = 6_000;
 /// Limit for connecting, including TLS.
 pub const CONNECT_TIMEOUT_MS: u64 = 1_000;
+/// After this time, an idle connection is closed: the other side may have closed it while the environment was frozen.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The clients' shared configuration: region, role and limits.
+/// The clients' shared configuration: region, role, limits and HTTP client.
 pub struct Aws(SdkConfig);
 
 impl Aws {
-    /// Loads the configuration from the function's environment.
-    pub async fn connect() -> Self {
-        Self::limited(aws_config::defaults(BehaviorVersion::latest())).await
+    /// Reads the configuration from the function's environment. Opens no connection.
+    ///
+    /// # Errors
+    /// `Permanent` when a variable that Lambda sets is missing.
+    pub fn from_environment() -> Result<Self, PortError> {
+        let credentials = Credentials::new(
+            env("AWS_ACCESS_KEY_ID")?,
+            env("AWS_SECRET_ACCESS_KEY")?,
+            env("AWS_SESSION_TOKEN").ok(),
+            None,
+            "environment",
+        );
+        Ok(Self::new(env("AWS_REGION")?, credentials))
     }
 
-    async fn limited(loader: ConfigLoader) -> Self {
+    fn new(region: String, credentials: Credentials) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_millis(CONNECT_TIMEOUT_MS))
             .operation_attempt_timeout(Duration::from_millis(ATTEMPT_TIMEOUT_MS))
             .operation_timeout(Duration::from_millis(OPERATION_TIMEOUT_MS))
             .build();
-        let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX);
-        let loader = loader.timeout_config(timeouts).retry_config(retries);
-        Self(loader.load().await)
+        let http_client = HttpClientBuilder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build_https();
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(http_client)
+            .sleep_impl(TokioSleep::new())
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
+            .service_config(Endpoints);
+        Self(config.build())
     }
 
     /// The wanted hash keys, and each data key whose variable is set.
@@ -106,6 +139,17 @@ impl Aws {
     }
 }
 
+/// The endpoints of `AWS_ENDPOINT_URL_<SERVICE>` and `AWS_ENDPOINT_URL`, which only tests and the local cloud set.
+#[derive(Debug)]
+struct Endpoints;
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_uppercase().replace(' ', "_");
+        variable(&format!("{}_{service}", key.env())).or_else(|| variable(key.env()))
+    }
+}
+
 /// The variable with the sender's signature.
 const SMS_SIGNATURE: &str = "SMS_SIGNATURE";
 
@@ -153,16 +197,18 @@ pub(super) fn publishing_client(config: &SdkConfig) -> aws_sdk_sns::Client {
 ///
 /// # Errors
 /// `Permanent` with the name of the variable when it is not set.
-#[expect(clippy::disallowed_methods, reason = "settings are read here only")]
 pub fn env(name: &'static str) -> Result<String, PortError> {
-    std::env::var(name)
-        .map_err(|_| PortError::Permanent("environment", format!("{name} is not set")))
+    variable(name).ok_or_else(|| PortError::Permanent("environment", format!("{name} is not set")))
+}
+
+#[expect(clippy::disallowed_methods, reason = "settings are read here only")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_config::Region;
 
     #[test]
     fn function_starts_with_a_valid_signature_only() {
@@ -174,10 +220,10 @@ mod tests {
     }
 
     /// Each tuple holds the limits for connecting, one attempt and the operation, and the maximum of attempts.
-    #[tokio::test]
-    async fn every_client_has_timeouts() {
-        let loader = aws_config::defaults(BehaviorVersion::latest());
-        let aws = Aws::limited(loader.region(Region::new("us-east-1")).no_credentials()).await;
+    #[test]
+    fn every_client_has_timeouts() {
+        let credentials = Credentials::new("key", "secret", None, None, "test");
+        let aws = Aws::new("us-east-1".to_owned(), credentials);
         let limits = |timeouts: Option<&TimeoutConfig>, retries: Option<&RetryConfig>| {
             let (timeouts, retries) = (timeouts.unwrap(), retries.unwrap());
             let ms = |limit: Option<Duration>| limit.map(|limit| limit.as_millis());

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::settings::publishing_client;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sns::config::{BehaviorVersion, Region};
 use aws_sdk_sns::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
+use aws_types::SdkConfig;
 use percent_encoding::percent_decode_str;
 use std::sync::{Arc, Mutex};
 

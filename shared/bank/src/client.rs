@@ -3,13 +3,14 @@
 //! Connections use the HTTP client of the AWS SDK, so there is one TLS stack and one set of root certificates. The
 //! client never repeats a request: its caller stores the serial and decides how to recover from an unknown answer.
 
-use super::key::BankKey;
+use super::key::{BankKey, KeyError};
 use super::protocol::{
     CheckAnswer, CheckQueryAnswer, CheckRequest, CheckResult, SerialLookup, SerialQuery,
     TransferAnswer, TransferOutcome, TransferQueryAnswer, TransferRequest, path,
 };
 use super::signature::{SIGNATURE_HEADER, TIME_HEADER, is_reply, sign_request};
 use application::ports::QueryOutcome;
+use aws_sdk_secretsmanager::Client as SecretsClient;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -20,8 +21,10 @@ use aws_smithy_types::error::display::DisplayErrorContext;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
+use tokio::sync::OnceCell;
 
 /// Limit for connecting, including TLS. A bank that needs longer counts as down.
 pub const CONNECT_TIMEOUT_MS: u64 = 1_000;
@@ -52,8 +55,11 @@ pub struct BadBankUrl;
 #[derive(Debug)]
 pub struct BankClient {
     base_url: String,
-    key: BankKey,
-    connector: Connector,
+    key: OnceCell<BankKey>,
+    /// Where the key is read from when it is first needed. A function that starts for another step must neither wait for
+    /// it nor fail without it.
+    secret: Option<(SecretsClient, String)>,
+    connector: OnceLock<Connector>,
     limits: Limits,
 }
 
@@ -75,6 +81,8 @@ impl Limits {
 /// Why a reply was not accepted. Safe to log: no text contains data of the request.
 #[derive(Debug, Error)]
 enum Fault {
+    #[error(transparent)]
+    NoKey(#[from] KeyError),
     #[error("cannot build the request: {0}")]
     Unsendable(String),
     #[error("no complete reply in time")]
@@ -98,7 +106,11 @@ impl Fault {
     const fn is_alarm(&self) -> bool {
         matches!(
             self,
-            Self::Unsendable(_) | Self::Status(400..=499) | Self::Forged | Self::ForeignSerial
+            Self::NoKey(_)
+                | Self::Unsendable(_)
+                | Self::Status(400..=499)
+                | Self::Forged
+                | Self::ForeignSerial
         )
     }
 }
@@ -109,32 +121,64 @@ impl BankClient {
     /// # Errors
     /// [`BadBankUrl`] unless the URL is `https`, or `http` on a loopback address.
     pub fn new(base_url: &str, key: BankKey) -> Result<Self, BadBankUrl> {
-        Self::with_limits(base_url, key, Limits::DEFAULT)
+        Self::with_limits(base_url, OnceCell::new_with(Some(key)), Limits::DEFAULT)
     }
 
-    fn with_limits(base_url: &str, key: BankKey, limits: Limits) -> Result<Self, BadBankUrl> {
+    /// The same with a key that is read from a secret when it is first needed.
+    ///
+    /// # Errors
+    /// As [`BankClient::new`].
+    pub fn with_secret(
+        base_url: &str,
+        secrets: SecretsClient,
+        secret_id: String,
+    ) -> Result<Self, BadBankUrl> {
+        let mut client = Self::with_limits(base_url, OnceCell::new(), Limits::DEFAULT)?;
+        client.secret = Some((secrets, secret_id));
+        Ok(client)
+    }
+
+    fn with_limits(
+        base_url: &str,
+        key: OnceCell<BankKey>,
+        limits: Limits,
+    ) -> Result<Self, BadBankUrl> {
         let base_url = base_url.trim_end_matches('/');
         if !is_allowed_base_url(base_url) {
             return Err(BadBankUrl);
         }
-        let connector = Connector::builder()
-            .connector_settings(
-                HttpConnectorSettings::builder()
-                    .connect_timeout(limits.connect)
-                    .build(),
-            )
-            .sleep_impl(TokioSleep::new())
-            // A rebind calls the bank only a few times, minutes or days apart. Lambda freezes the environment between
-            // requests, so a pooled connection would usually be dead at the next call, and a dead connection is an
-            // unknown answer.
-            .pool_max_idle_per_host(0)
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .build();
         Ok(Self {
             base_url: base_url.to_owned(),
             key,
-            connector,
+            secret: None,
+            connector: OnceLock::new(),
             limits,
+        })
+    }
+
+    async fn key(&self) -> Result<&BankKey, KeyError> {
+        let read = async || match &self.secret {
+            Some((secrets, secret_id)) => BankKey::load(secrets, secret_id).await,
+            None => Err(KeyError::Unreadable("no secret is configured".to_owned())),
+        };
+        self.key.get_or_try_init(read).await
+    }
+
+    fn connector(&self) -> &Connector {
+        self.connector.get_or_init(|| {
+            Connector::builder()
+                .connector_settings(
+                    HttpConnectorSettings::builder()
+                        .connect_timeout(self.limits.connect)
+                        .build(),
+                )
+                .sleep_impl(TokioSleep::new())
+                // A rebind calls the bank only a few times, minutes or days apart. Lambda freezes the environment between
+                // requests, so a pooled connection would usually be dead at the next call, and a dead connection is an
+                // unknown answer.
+                .pool_max_idle_per_host(0)
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .build()
         })
     }
 
@@ -202,12 +246,15 @@ impl BankClient {
         timeout: Duration,
     ) -> Option<A> {
         let started = Instant::now();
-        let exchange = self.exchange(path, serial, request);
-        let result = tokio::time::timeout(timeout, exchange).await;
-        let fault = match result {
-            Ok(Ok(answer)) => return Some(answer),
-            Ok(Err(fault)) => fault,
-            Err(_) => Fault::Timeout,
+        let exchange = async {
+            let key = self.key().await?;
+            let exchange = self.exchange(key, path, serial, request);
+            let result = tokio::time::timeout(timeout, exchange).await;
+            result.unwrap_or(Err(Fault::Timeout))
+        };
+        let fault = match exchange.await {
+            Ok(answer) => return Some(answer),
+            Err(fault) => fault,
         };
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         if fault.is_alarm() {
@@ -226,6 +273,7 @@ impl BankClient {
     )]
     async fn exchange<A: Answer>(
         &self,
+        key: &BankKey,
         path: &str,
         serial: &str,
         request: &impl Serialize,
@@ -238,7 +286,7 @@ impl BankClient {
             .map_err(|error| unsendable(&error))?
             .as_secs()
             .to_string();
-        let signature = sign_request(&self.key, path, &time, &body);
+        let signature = sign_request(key, path, &time, &body);
 
         let mut request = HttpRequest::new(SdkBody::from(body));
         request
@@ -251,7 +299,7 @@ impl BankClient {
         headers.insert(SIGNATURE_HEADER, signature.clone());
 
         let response = self
-            .connector
+            .connector()
             .call(request)
             .await
             .map_err(|error| Fault::Dropped(DisplayErrorContext(error).to_string()))?;
@@ -261,13 +309,7 @@ impl BankClient {
         }
         let reply_signature = response.headers().get(SIGNATURE_HEADER).map(str::to_owned);
         let body = read_body(response).await?;
-        if !is_reply(
-            &self.key,
-            &signature,
-            status,
-            reply_signature.as_deref(),
-            &body,
-        ) {
+        if !is_reply(key, &signature, status, reply_signature.as_deref(), &body) {
             return Err(Fault::Forged);
         }
         let answer: A = serde_json::from_slice(&body).map_err(|_| Fault::Garbled)?;

@@ -84,7 +84,7 @@ impl FakeBank {
     }
 
     fn client(&self) -> BankClient {
-        BankClient::with_limits(&self.url, key(), SHORT).unwrap()
+        BankClient::with_limits(&self.url, OnceCell::new_with(Some(key())), SHORT).unwrap()
     }
 
     fn requests(&self) -> usize {
@@ -315,7 +315,8 @@ async fn faulty_reply_is_unknown_and_sent_once() {
         if !is_silent {
             // Check that the reply was rejected for the expected reason.
             let request = check_request();
-            let exchange = client.exchange::<CheckAnswer>("/check", SERIAL, &request);
+            let key = key();
+            let exchange = client.exchange::<CheckAnswer>(&key, "/check", SERIAL, &request);
             let fault = exchange.await.unwrap_err();
             assert!(fault.to_string().starts_with(name), "{name}: {fault}");
             let is_alarm = ["status 40", "not signed", "an answer to another"]
@@ -331,7 +332,7 @@ async fn refused_connection_is_unknown() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let client = BankClient::with_limits(&url, key(), SHORT).unwrap();
+    let client = BankClient::with_limits(&url, OnceCell::new_with(Some(key())), SHORT).unwrap();
     assert_eq!(client.check(&check_request()).await, Reply::Unknown);
 }
 
@@ -372,7 +373,7 @@ async fn https_starts_with_a_tls_handshake() {
         let read = stream.read(&mut first).await.unwrap();
         first[..read].to_vec()
     });
-    let client = BankClient::with_limits(&url, key(), SHORT).unwrap();
+    let client = BankClient::with_limits(&url, OnceCell::new_with(Some(key())), SHORT).unwrap();
     assert_eq!(client.check(&check_request()).await, Reply::Unknown);
     // A TLS handshake record, version 3.x.
     assert_eq!(server.await.unwrap()[..2], [0x16, 0x03]);

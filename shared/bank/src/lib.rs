@@ -23,19 +23,15 @@ pub use protocol::{
 
 use application::ports::PortError;
 
-/// Creates the client for the bank at `url`; the signing key is read from the secret `secret_id`.
+/// Creates the client for the bank at `url`. The signing key is read from the secret `secret_id` when it is first needed.
 ///
 /// # Errors
-/// `Permanent` when the URL is not allowed or the secret cannot be used.
-pub async fn connect(
-    secrets: &aws_sdk_secretsmanager::Client,
-    secret_id: &str,
+/// `Permanent` when the URL is not allowed.
+pub fn connect(
+    secrets: aws_sdk_secretsmanager::Client,
+    secret_id: String,
     url: &str,
 ) -> Result<BankClient, PortError> {
-    let failed =
-        |error: &dyn std::fmt::Display| PortError::Permanent("bank settings", error.to_string());
-    let key = BankKey::load(secrets, secret_id)
-        .await
-        .map_err(|error| failed(&error))?;
-    BankClient::new(url, key).map_err(|error| failed(&error))
+    BankClient::with_secret(url, secrets, secret_id)
+        .map_err(|error| PortError::Permanent("bank settings", error.to_string()))
 }

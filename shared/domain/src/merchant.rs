@@ -362,10 +362,13 @@ impl MerchantState {
         let cooldown = self
             .cooldown_until
             .filter(|_| self.cooldown_end_unannounced);
+        // The hand-over of the notification seldom changes the time of a removal, so the entry can be there before.
+        let waits =
+            |replaced: &ReplacedCard| self.is_needed(replaced) && replaced.removable_at > now;
         let removals = self
             .replaced
             .iter()
-            .filter(|replaced| self.may_remove(replaced));
+            .filter(|replaced| self.may_remove(replaced) || waits(replaced));
         let removal = removals.map(|replaced| replaced.removable_at).min();
         let assignable =
             self.waiting_payouts() > 0 && !self.holds_payouts() && self.active.is_some();

@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue,
-    ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    self as transaction, AttributeValue, CancellationReason, KeysAndAttributes,
+    ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
 use std::collections::HashMap;
 
@@ -81,6 +81,19 @@ impl SingleUpdate {
             names: update.names,
             values: update.values,
             returned,
+        }
+    }
+
+    /// The update of a transaction's only item, which needs no transaction if the caller recognises its own repetition: a
+    /// repeated update has no token.
+    pub(super) fn alone(update: transaction::Update) -> Self {
+        Self {
+            key: update.key,
+            expression: update.update_expression,
+            condition: update.condition_expression,
+            names: update.expression_attribute_names.unwrap_or_default(),
+            values: update.expression_attribute_values.unwrap_or_default(),
+            returned: ReturnValue::None,
         }
     }
 }

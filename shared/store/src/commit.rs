@@ -1,22 +1,25 @@
 //! One transition, one atomic write.
 
 use super::Store;
-use super::client::{SingleUpdate, Table, Transacted};
+use super::client::{Get, SingleUpdate, Table, Transacted, Updated};
 use super::item::{Update, broken, delete_item, n, put_item, time, update_item, update_with};
 use super::keys::{
     STATE, card_number_key, card_sk, event_sk, key, merchant_pk, phone_key, rebind_sk,
 };
 use super::records::card_holders::Person;
 use super::records::{
-    card_holders, event, idempotency, item_of, merchant_state, otp_counter, payout, rebind, session,
+    DUE, card_holders, claim, event, idempotency, item_of, merchant_state, otp_counter, payout,
+    rebind, session,
 };
 use application::ports::{
     Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
     PortError,
 };
 use aws_sdk_dynamodb::types::{
-    CancellationReason, ConditionCheck, Put, ReturnValue, TransactWriteItem,
+    self, CancellationReason, ConditionCheck, Put, ReturnValue, TransactWriteItem,
 };
+use domain::history::ChainedEvent;
+use domain::ids::MerchantId;
 use domain::merchant::{Merchant, MerchantState};
 use domain::policy::Policy;
 use domain::rebind::{Mac, OtpPurpose, Rebind};
@@ -54,9 +57,17 @@ impl Writes {
 
 impl<T: Table> CommitTransition for Store<T> {
     async fn commit(&self, commit: Commit<'_>) -> Result<CommitOutcome, PortError> {
+        if !self.is_free(&commit).await? {
+            return Ok(CommitOutcome::BoundElsewhere);
+        }
         let Writes { kinds, items } = self.writes(&commit)?;
         if items.is_empty() {
             return Ok(CommitOutcome::Written);
+        }
+        if let (IdempotencyMode::Claim(key, _), [item]) = (&commit.idempotency, items.as_slice())
+            && let Some(update) = item.update()
+        {
+            return self.claim_alone(update.clone(), key, commit.now).await;
         }
         match self.table.transact(items).await? {
             Transacted::Done => Ok(CommitOutcome::Written),
@@ -93,6 +104,24 @@ impl<T: Table> Store<T> {
         self.writes(commit).map(|writes| writes.items)
     }
 
+    /// Writes a claim that changes nothing but its rebind. If the reply is lost, the repeated update finds the claim.
+    async fn claim_alone(
+        &self,
+        update: types::Update,
+        key: &IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<CommitOutcome, PortError> {
+        match self.table.update(SingleUpdate::alone(update)).await? {
+            Updated::Done(_) => Ok(CommitOutcome::Written),
+            Updated::ConditionFailed(rebind) => {
+                match rebind.map(|rebind| claim::read(&rebind, key, now)) {
+                    None | Some(IdempotencyLookup::Nothing) => Err(PortError::Conflict),
+                    Some(used) => Ok(CommitOutcome::Before(used)),
+                }
+            }
+        }
+    }
+
     /// Builds all items of a commit with their conditions; sends nothing.
     fn writes(&self, commit: &Commit<'_>) -> Result<Writes, PortError> {
         let Commit {
@@ -109,16 +138,20 @@ impl<T: Table> Store<T> {
                 self.update_state(before, state, commit)?,
             );
         }
-        for rebind in transition.rebind.iter().chain(&transition.also) {
-            writes.push(Part::Rebind, self.update_rebind(before, rebind)?);
+        match (&transition.rebind, &commit.idempotency) {
+            (Some(rebind), mode) => {
+                let update = self.update_rebind(commit, rebind, mode)?;
+                writes.push(Part::Rebind, update);
+            }
+            (None, IdempotencyMode::Claim(..)) => return Err(broken("a claim without a rebind")),
+            (None, _) => {}
+        }
+        if let Some(rebind) = &transition.also {
+            let mode = &IdempotencyMode::None;
+            writes.push(Part::Rebind, self.update_rebind(commit, rebind, mode)?);
         }
         if let Some(event) = event {
-            let key = key(merchant_pk(merchant), event_sk(event.seq));
-            let put = Put::builder()
-                .table_name(self.table.name())
-                .set_item(Some(item_of(key, event::attributes(event, self.policy)?)))
-                .condition_expression("attribute_not_exists(pk)");
-            writes.push(Part::Event, put_item(put)?);
+            writes.push(Part::Event, self.put_event(merchant, event)?);
         }
         if let Some(change) = &transition.payout {
             let [record, entry] = self.payout_parts(merchant, change)?;
@@ -155,20 +188,42 @@ impl<T: Table> Store<T> {
         Ok(writes)
     }
 
+    fn put_event(
+        &self,
+        merchant: &MerchantId,
+        event: &ChainedEvent,
+    ) -> Result<TransactWriteItem, PortError> {
+        let key = key(merchant_pk(merchant), event_sk(event.seq));
+        let attributes = event::attributes(event, self.policy, self.due_shards)?;
+        let put = Put::builder()
+            .table_name(self.table.name())
+            .set_item(Some(item_of(key, attributes)))
+            .condition_expression("attribute_not_exists(pk)");
+        put_item(put)
+    }
+
     fn update_rebind(
         &self,
-        before: &Merchant,
+        commit: &Commit<'_>,
         rebind: &Rebind,
+        mode: &IdempotencyMode<'_>,
     ) -> Result<TransactWriteItem, PortError> {
+        let before = commit.before;
         let mut next = rebind.clone();
         next.revision = next_revision(before, rebind);
         let merchant = &before.profile.merchant_id;
+        let old = as_it_was(before, rebind);
         let mut update = Update::default();
-        update.put_all(rebind::attributes(merchant, &next, self.policy)?);
-        match as_it_was(before, rebind) {
+        let mut attributes = rebind::attributes(merchant, &next, self.policy, self.due_shards)?;
+        if commit.session.is_some() && old.is_some_and(|old| self.may_keep_entry(old, &next)) {
+            attributes.retain(|(name, _)| !DUE.contains(name));
+        }
+        update.put_all(attributes);
+        match old {
             Some(old) => {
                 update.value("read", n(old.revision));
                 update.when("#rev = :read");
+                self.change_claims(&mut update, mode, commit.now);
             }
             None => update.when("attribute_not_exists(pk)"),
         }
@@ -184,7 +239,12 @@ impl<T: Table> Store<T> {
     ) -> Result<TransactWriteItem, PortError> {
         let merchant = &before.profile.merchant_id;
         let mut update = Update::default();
-        update.put_all(merchant_state::attributes(merchant, state, commit.now)?);
+        update.put_all(merchant_state::attributes(
+            merchant,
+            state,
+            commit.now,
+            self.due_shards,
+        )?);
         // Also removes a session that was opened after the read: a login does not change `version`.
         let kept = match commit.transition.ends_sessions {
             EndedSessions::None => None,
@@ -225,6 +285,37 @@ impl<T: Table> Store<T> {
         update_item(self.table.name(), key(merchant_pk(merchant), STATE), update)
     }
 
+    /// False if the card number is verified for another person. A read half as expensive as a condition of the write is
+    /// enough: the write that adds the holder has the condition.
+    async fn is_free(&self, commit: &Commit<'_>) -> Result<bool, PortError> {
+        let Some(FingerprintRule::Free {
+            fingerprint,
+            person,
+        }) = &commit.transition.fingerprint
+        else {
+            return Ok(true);
+        };
+        let get = |fingerprint| Get {
+            key: card_number_key(fingerprint),
+            only: None,
+            consistent: true,
+        };
+        let other = commit.transition.other_version.as_ref();
+        let beside = async {
+            match other {
+                Some(other) => self.table.get_beside(get(&other.fingerprint)).await,
+                None => Ok(None),
+            }
+        };
+        let (number, of_other) = futures::join!(self.table.get(get(fingerprint)), beside);
+        let person = Person {
+            hash: person,
+            other: other.map(|other| &other.person),
+        };
+        Ok(person.may_verify_item(number?.as_ref())?
+            && person.may_verify_item(of_other?.as_ref())?)
+    }
+
     /// The condition on a card number; during a rotation under both versions of its hash.
     fn fingerprint_parts(
         &self,
@@ -238,10 +329,8 @@ impl<T: Table> Store<T> {
             other: other.map(|other| &other.person),
         };
         let mut parts = vec![match rule {
-            FingerprintRule::Free {
-                fingerprint,
-                person: hash,
-            } => self.free_number(fingerprint, person(hash))?,
+            // Read before the write.
+            FingerprintRule::Free { .. } => return Ok(Vec::new()),
             FingerprintRule::AddHolder {
                 fingerprint,
                 person: hash,
@@ -304,7 +393,7 @@ fn failed_condition(
             })
             .map(|(_, reason)| reason)
     };
-    if let (Some(reason), IdempotencyMode::Claim(wanted, _) | IdempotencyMode::Reply(wanted, _)) =
+    if let (Some(reason), IdempotencyMode::Reply(wanted, _)) =
         (failed(Part::Idempotency), &commit.idempotency)
     {
         // Even without the old row, the reason is a used key; the caller reads again.

@@ -3,7 +3,8 @@
 use super::Store;
 use super::client::{Query, Table};
 use super::item::{Item, get_s, opt_n, s, time};
-use super::keys::{SHARDS, STATE, merchant_of};
+use super::keys::{STATE, merchant_of};
+use super::shards::DueShards;
 use application::ports::PortError;
 use domain::ids::MerchantId;
 use domain::time::Timestamp;
@@ -15,21 +16,21 @@ pub const INDEX: &str = "due";
 
 /// All hash keys that can hold due items at `now`, oldest month first.
 #[must_use]
-pub fn buckets(now: Timestamp) -> Vec<String> {
+pub fn buckets(shards: DueShards, now: Timestamp) -> Vec<String> {
     let text = now.yyyymm_utc();
     let (year, month) = text.split_at(text.len().saturating_sub(2));
     let (year, month): (u32, u32) = (year.parse().unwrap_or(0), month.parse().unwrap_or(1));
     let last = year * 12 + month.saturating_sub(1);
     (last.saturating_sub(LOOK_BACK_MONTHS)..=last)
         .flat_map(|months| {
-            (0..SHARDS)
-                .map(move |shard| format!("{:04}{:02}#{shard}", months / 12, months % 12 + 1))
+            let month = format!("{:04}{:02}", months / 12, months % 12 + 1);
+            shards.buckets(&month).collect::<Vec<_>>()
         })
         .collect()
 }
 
-/// Page size.
-const PAGE: i32 = 50;
+/// Page size. Large, because runs that meet in a page take its entries in different orders.
+const PAGE: i32 = 200;
 
 /// One page of a bucket's due items.
 #[derive(Clone, Debug)]
@@ -59,7 +60,7 @@ pub struct DueItem {
 }
 
 /// The kind of a due item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DueKind {
     /// A rebind: it is overdue, its hold is over, or a bank query is due.
     Rebind(u32),
@@ -93,6 +94,21 @@ impl DueKind {
 }
 
 impl<T: Table> Store<T> {
+    /// All buckets that can hold due items at `now`, oldest month first.
+    #[must_use]
+    pub fn due_buckets(&self, now: Timestamp) -> Vec<String> {
+        buckets(self.due_shards, now)
+    }
+
+    /// True if the bucket has a due item at `now`.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub async fn has_due(&self, bucket: &str, now: Timestamp) -> Result<bool, PortError> {
+        let page = self.table.query(query(bucket, now, 1, None)).await?;
+        Ok(!page.items.is_empty())
+    }
+
     /// One page of a bucket's due items at `now`, oldest first; `after` is the previous page.
     ///
     /// # Errors
@@ -103,19 +119,8 @@ impl<T: Table> Store<T> {
         now: Timestamp,
         after: Option<&DuePage>,
     ) -> Result<DuePage, PortError> {
-        let query = Query {
-            index: Some(INDEX),
-            condition: "due_bucket = :bucket AND due_at <= :now",
-            values: [
-                (":bucket".to_owned(), s(bucket)),
-                (":now".to_owned(), time(now)),
-            ]
-            .into(),
-            forward: true,
-            limit: Some(PAGE),
-            start: after.and_then(|page| page.next.clone()),
-        };
-        let page = self.table.query(query).await?;
+        let start = after.and_then(|page| page.next.clone());
+        let page = self.table.query(query(bucket, now, PAGE, start)).await?;
         let mut due = Vec::with_capacity(page.items.len());
         for item in &page.items {
             let sk = get_s(item, "sk")?;
@@ -142,18 +147,32 @@ impl<T: Table> Store<T> {
     }
 }
 
+fn query(bucket: &str, now: Timestamp, limit: i32, start: Option<Item>) -> Query {
+    Query {
+        index: Some(INDEX),
+        condition: "due_bucket = :bucket AND due_at <= :now",
+        values: [
+            (":bucket".to_owned(), s(bucket)),
+            (":now".to_owned(), time(now)),
+        ]
+        .into(),
+        forward: true,
+        limit: Some(limit),
+        start,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::keys::bucket;
     use super::*;
 
     #[test]
     fn buckets_cover_thirteen_months() {
         let now = Timestamp::parse_rfc3339("2026-02-10T00:00:00Z").unwrap();
-        let buckets = buckets(now);
-        assert_eq!(buckets.len(), 13 * usize::from(SHARDS));
+        let buckets = buckets(DueShards::parse("16").unwrap(), now);
+        assert_eq!(buckets.len(), 13 * 16);
         assert_eq!(buckets.first().unwrap(), "202502#0");
-        assert_eq!(buckets.last().unwrap(), &format!("202602#{}", SHARDS - 1));
+        assert_eq!(buckets.last().unwrap(), "202602#15");
         assert!(buckets.contains(&"202512#1".to_owned()));
     }
 
@@ -161,6 +180,7 @@ mod tests {
     fn entry_is_in_a_queried_bucket() {
         let now = Timestamp::parse_rfc3339("2026-12-31T23:59:59Z").unwrap();
         let merchant = MerchantId::parse("mer_plain_1").unwrap();
-        assert!(buckets(now).contains(&bucket(&merchant, now)));
+        let shards = DueShards::DEFAULT;
+        assert!(buckets(shards, now).contains(&shards.bucket(&merchant, now)));
     }
 }

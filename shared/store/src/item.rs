@@ -148,13 +148,23 @@ impl Update {
 
     /// Sets `#name = :name`, or removes the attribute for `None`.
     pub(super) fn put(&mut self, name: &str, value: Option<AttributeValue>) {
-        self.names.insert(format!("#{name}"), name.to_owned());
+        self.put_as(name, name, value);
+    }
+
+    /// The same for an attribute whose name cannot be a placeholder.
+    pub(super) fn put_as(
+        &mut self,
+        placeholder: &str,
+        name: impl Into<String>,
+        value: Option<AttributeValue>,
+    ) {
+        self.names.insert(format!("#{placeholder}"), name.into());
         match value {
             Some(value) => {
-                self.set.push(format!("#{name} = :{name}"));
-                self.values.insert(format!(":{name}"), value);
+                self.set.push(format!("#{placeholder} = :{placeholder}"));
+                self.values.insert(format!(":{placeholder}"), value);
             }
-            None => self.remove.push(format!("#{name}")),
+            None => self.remove.push(format!("#{placeholder}")),
         }
     }
 

@@ -1,12 +1,10 @@
-//! The keys of the table: partitions, sort keys, and the buckets of the index.
+//! The keys of the tables: partitions and sort keys. [`crate::shards`] has the hash keys of the index.
 
 use super::item::{Item, s};
 use application::ports::IdempotencyKey;
 use domain::ids::{CardId, MerchantId, PayoutId};
 use domain::merchant::PushTarget;
 use domain::rebind::Mac;
-use domain::time::Timestamp;
-use sha2::{Digest, Sha256};
 
 /// The key of an item.
 pub(super) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Item {
@@ -42,6 +40,11 @@ pub(super) const PAYOUT: &str = "O";
 /// The sort key of a rebind.
 pub(super) fn rebind_sk(number: u32) -> String {
     format!("R#{number:06x}")
+}
+
+/// True for the sort key of a rebind.
+pub(super) fn is_rebind_sk(sk: &str) -> bool {
+    sk.starts_with("R#")
 }
 
 /// The sort key of an event.
@@ -102,17 +105,4 @@ pub(super) fn phone_key(phone_hash: &Mac) -> Item {
 /// The key of a payout's record.
 pub(super) fn payout_key(payout_id: &PayoutId) -> Item {
     key(format!("O#{payout_id}"), PAYOUT)
-}
-
-/// Shards of a month's index entries. A shard takes 1,000 index writes a second.
-pub const SHARDS: u8 = 4;
-
-/// The hash key of an entry in the index: month and shard.
-pub(super) fn bucket(merchant: &MerchantId, at: Timestamp) -> String {
-    let shard = Sha256::digest(merchant.as_str().as_bytes())
-        .first()
-        .copied()
-        .unwrap_or(0)
-        % SHARDS;
-    format!("{}#{shard}", at.yyyymm_utc())
 }

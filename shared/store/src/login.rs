@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::client::{Get, SingleUpdate, Table, Transacted, Updated};
-use super::item::{Item, Update, n, put_item, update_item, update_with};
+use super::item::{Item, Update, b, n, put_item, update_item, update_with};
 use super::keys::{STATE, account_key, key, logins_key, merchant_pk, source_key};
 use super::records::{account, item_of, login_failures, logins, session};
 use application::ports::{LoginKeys, Logins, OpenSession, PortError};
@@ -79,9 +79,18 @@ impl<T: Table> Logins for Store<T> {
         counted: &LoginRead,
         now: Timestamp,
     ) -> Result<(), PortError> {
-        let mut items = vec![self.put_logins(keys, &counted.logins, now)?];
-        items.extend(self.put_source(keys, counted, now)?);
-        self.write(items).await
+        let update = logins_update(&counted.logins, Some(&keys.nonce), now)?;
+        let logins = logins_key(&keys.account);
+        let Some(source) = self.put_source(keys, counted, now)? else {
+            // One item needs no transaction: the repetition of an update whose reply was lost meets its own nonce.
+            let update = SingleUpdate::new(logins, update, ReturnValue::None);
+            return match self.table.update(update).await? {
+                Updated::Done(_) => Ok(()),
+                Updated::ConditionFailed(_) => Err(PortError::Conflict),
+            };
+        };
+        let logins = update_item(self.table.name(), logins, update)?;
+        self.write(vec![logins, source]).await
     }
 
     async fn open_session(&self, open: OpenSession<'_>) -> Result<(), PortError> {
@@ -106,7 +115,9 @@ impl<T: Table> Logins for Store<T> {
             }
         };
         // A change of the password writes this item too, so a password that was compared before it opens nothing.
-        items.push(self.put_logins(keys, &after.logins, now)?);
+        let update = logins_update(&after.logins, None, now)?;
+        let logins = logins_key(&keys.account);
+        items.push(update_item(self.table.name(), logins, update)?);
         if refunds_source {
             items.extend(self.put_source(keys, after, now)?);
         }
@@ -154,28 +165,6 @@ impl<T: Table> Store<T> {
         )
     }
 
-    fn put_logins(
-        &self,
-        keys: &LoginKeys,
-        after: &device::Logins,
-        now: Timestamp,
-    ) -> Result<TransactWriteItem, PortError> {
-        let mut update = Update::default();
-        update.put_all(logins::attributes(after, now)?);
-        let read = after.revision.saturating_sub(1);
-        if read == 0 {
-            update.when("attribute_not_exists(pk)");
-        } else {
-            // The record may be garbage collected after the read; then the write creates it again.
-            update.value("read", n(read));
-            update.when(format!(
-                "(attribute_not_exists(pk) OR #{} = :read)",
-                logins::REVISION
-            ));
-        }
-        update_item(self.table.name(), logins_key(&keys.account), update)
-    }
-
     /// The failures of unknown devices from this address; nothing for a login of a known device.
     fn put_source(
         &self,
@@ -209,4 +198,28 @@ impl<T: Table> Store<T> {
             Transacted::Cancelled(reasons) => Err(super::commit::cancelled(&reasons)),
         }
     }
+}
+
+/// The write of an account's logins, on condition that they have not changed since they were read. `counts`: the nonce of the
+/// login that counts a failure; such a write may be repeated until another one follows.
+fn logins_update(
+    after: &device::Logins,
+    counts: Option<&[u8; 6]>,
+    now: Timestamp,
+) -> Result<Update, PortError> {
+    let mut update = Update::default();
+    update.put_all(logins::attributes(after, now)?);
+    update.put(logins::COUNTED_BY, counts.map(|nonce| b(nonce)));
+    let mut unchanged = "attribute_not_exists(pk)".to_owned();
+    let read = after.revision.saturating_sub(1);
+    if read > 0 {
+        // The record may be garbage collected after the read; then the write creates it again.
+        update.value("read", n(read));
+        unchanged.push_str(" OR #rev = :read");
+    }
+    if counts.is_some() {
+        unchanged.push_str(" OR (#rev = :rev AND #by = :by)");
+    }
+    update.when(format!("({unchanged})"));
+    Ok(update)
 }

@@ -6,8 +6,8 @@ mod step;
 pub use step::NotificationStep;
 
 use super::Store;
-use super::client::{SingleUpdate, Table, Updated};
-use super::item::{Item, opt_s, opt_time};
+use super::client::{Get, SingleUpdate, Table, Updated};
+use super::item::{Item, opt_n, opt_s, opt_time};
 use super::keys::{event_sk, key, merchant_of, merchant_pk};
 use super::records::event;
 use application::ports::PortError;
@@ -34,7 +34,9 @@ const _: () = assert!(
 pub enum Rearmed {
     /// Armed: the stream delivers it again.
     Armed,
-    /// It was sent, or is being sent.
+    /// It is being sent, and stays due until it was.
+    UnderWay,
+    /// It was sent.
     NotNeeded,
     /// Armed after more than a day: a change waits for it, so that it is never given up.
     Waits,
@@ -215,8 +217,11 @@ impl<T: Table> Store<T> {
     /// Arms an unsent notification again: the write itself goes through the stream. After
     /// [`Policy::notification_retries_max`] retries it is given up: the row keeps the recipients, the index entry is removed.
     ///
+    /// A read selects the write, because a failed condition costs as much as a write. An outdated read leads to a write whose
+    /// condition fails, and the next run continues.
+    ///
     /// # Errors
-    /// When the table cannot be written.
+    /// When the table cannot be read or written.
     pub async fn rearm_notification(
         &self,
         merchant: &MerchantId,
@@ -224,29 +229,45 @@ impl<T: Table> Store<T> {
         wall: Timestamp,
         now: Timestamp,
     ) -> Result<Rearmed, PortError> {
-        for (step, done) in [
-            (NotificationStep::Rearm { wall, now }, Rearmed::Armed),
-            (NotificationStep::RearmLate { wall, now }, Rearmed::Waits),
-            (NotificationStep::GiveUp { wall, now }, Rearmed::GivenUp),
-        ] {
-            let event = key(merchant_pk(merchant), event_sk(seq));
-            let update = step.as_update(merchant, self.policy);
-            let update = SingleUpdate::new(event, update, ReturnValue::None);
-            let Updated::ConditionFailed(item) = self.table.update(update).await? else {
-                return Ok(done);
-            };
-            let sent = item.filter(|item| opt_s(item, "notice") == Some("sent"));
-            if let Some(sent) = sent {
-                let is_due = opt_time(&sent, "due_at").is_some_and(|at| at <= now);
-                let reminder = opt_s(&sent, REMINDER).and_then(Reminder::parse);
-                let rebind = event::read(&sent)?.event().announces();
-                return Ok(match reminder.zip(rebind).filter(|_| is_due) {
-                    Some((reminder, rebind)) => Rearmed::ReminderDue { reminder, rebind },
-                    None => Rearmed::NotNeeded,
-                });
-            }
+        let get = Get {
+            key: key(merchant_pk(merchant), event_sk(seq)),
+            only: None,
+            consistent: false,
+        };
+        let Some(item) = self.table.get(get).await? else {
+            return Ok(Rearmed::NotNeeded);
+        };
+        let is_due = opt_time(&item, "due_at").is_some_and(|at| at <= now);
+        if opt_s(&item, "notice") == Some("sent") {
+            let reminder = opt_s(&item, REMINDER).and_then(Reminder::parse);
+            let rebind = event::read(&item)?.event().announces();
+            return Ok(match reminder.zip(rebind).filter(|_| is_due) {
+                Some((reminder, rebind)) => Rearmed::ReminderDue { reminder, rebind },
+                None => Rearmed::NotNeeded,
+            });
         }
-        Ok(Rearmed::NotNeeded)
+        if !is_due {
+            return Ok(Rearmed::NotNeeded);
+        }
+        if step::is_being_sent(&item, self.policy, wall, now) {
+            return Ok(Rearmed::UnderWay);
+        }
+        let armed: u32 = opt_n(&item, "armed").unwrap_or(0);
+        let (step, done) = if armed < self.policy.notification_retries_max {
+            (NotificationStep::Rearm { wall, now }, Rearmed::Armed)
+        } else if item.contains_key(event::AWAITED) {
+            (NotificationStep::RearmLate { wall, now }, Rearmed::Waits)
+        } else {
+            (NotificationStep::GiveUp { wall, now }, Rearmed::GivenUp)
+        };
+        match self
+            .update_event(merchant, seq, step, ReturnValue::None)
+            .await
+        {
+            Ok(_) => Ok(done),
+            Err(PortError::Conflict) => Ok(Rearmed::NotNeeded),
+            Err(error) => Err(error),
+        }
     }
 
     /// Arms a reminder of a sent notification for the phone on file, and for push if devices receive any.
@@ -296,7 +317,7 @@ impl<T: Table> Store<T> {
         returned: ReturnValue,
     ) -> Result<Option<Item>, PortError> {
         let event = key(merchant_pk(merchant), event_sk(seq));
-        let update = step.as_update(merchant, self.policy);
+        let update = step.as_update(merchant, self.policy, self.due_shards);
         let update = SingleUpdate::new(event, update, returned);
         match self.table.update(update).await? {
             Updated::Done(attributes) => Ok(attributes),

@@ -2,25 +2,65 @@
 
 use super::client::{Get, Page, Query, Table};
 use super::item::{Item, s};
-use super::keys::{PROFILE, STATE, event_sk, key, merchant_pk, rebind_sk};
+use super::keys::{PROFILE, STATE, event_sk, is_rebind_sk, key, merchant_pk, rebind_sk};
 use super::records::{event, merchant_state, profile, rebind};
-use super::{Store, item};
-use application::ports::{ListEvents, ListRebinds, LoadMerchant, PortError, Selector};
+use super::{Store, idempotency, item};
+use application::ports::{
+    IdempotencyKey, IdempotencyLookup, ListEvents, ListRebinds, LoadMerchant, PortError, Selector,
+};
 use domain::history::ChainedEvent;
 use domain::ids::{MerchantId, RebindId};
 use domain::merchant::Merchant;
 use domain::rebind::Rebind;
+use domain::time::Timestamp;
 
 /// Maximum number of reads while reads are torn.
 const READS_MAX: u32 = 4;
 
 impl<T: Table> LoadMerchant for Store<T> {
-    /// A torn read is repeated. [`PortError::Conflict`], when every read was torn.
     async fn load(
         &self,
         merchant: &MerchantId,
         selector: Selector<'_>,
     ) -> Result<Option<Merchant>, PortError> {
+        let read = self.read_merchant(merchant, selector, None).await?;
+        Ok(read.map(|read| read.merchant))
+    }
+
+    async fn load_with_key(
+        &self,
+        merchant: &MerchantId,
+        selector: Selector<'_>,
+        key: &IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<Option<(Merchant, IdempotencyLookup)>, PortError> {
+        let read = self.read_merchant(merchant, selector, Some(key)).await?;
+        let read = read.map(|read| {
+            let used = idempotency::use_of(key, read.row.as_ref(), read.rebind.as_ref(), now)?;
+            Ok((read.merchant, used))
+        });
+        read.transpose()
+    }
+}
+
+/// A merchant with the items that hold the earlier use of an idempotency key.
+struct MerchantRead {
+    merchant: Merchant,
+    /// The item of the merchant's rebind.
+    rebind: Option<Item>,
+    /// The key's row.
+    row: Option<Item>,
+}
+
+impl<T: Table> Store<T> {
+    /// A torn read is repeated. [`PortError::Conflict`], when every read was torn.
+    async fn read_merchant(
+        &self,
+        merchant: &MerchantId,
+        selector: Selector<'_>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Option<MerchantRead>, PortError> {
+        let mut is_answer_seen = false;
         for attempt in 0..READS_MAX {
             let items = async {
                 match selector {
@@ -34,14 +74,18 @@ impl<T: Table> LoadMerchant for Store<T> {
             };
             // Boxed, so that the futures of use cases stay small.
             let record = Box::pin(self.record(merchant, attempt > 0));
-            let (items, record) = futures::join!(Box::pin(items), record);
-            let items: Vec<Item> = items?.into_iter().chain(record?).collect();
+            let row = Box::pin(self.row_beside(key));
+            let (items, record, row) = futures::join!(Box::pin(items), record, row);
+            let (mut items, row) = (items?, row?);
+            items.extend(record?);
             let Some(mut read) = merchant_of_items(&items)? else {
                 return Ok(None);
             };
             if is_torn(&read, selector) {
                 continue;
             }
+            let is_rebind = |item: &Item| item::opt_s(item, "sk").is_some_and(is_rebind_sk);
+            let mut item = items.into_iter().find(is_rebind);
             let older = match selector {
                 Selector::Step(id) => Some(id.number()),
                 Selector::Number(number) | Selector::Announced(number) => Some(number),
@@ -50,7 +94,15 @@ impl<T: Table> LoadMerchant for Store<T> {
             if let Some(number) = older.filter(|number| *number != read.state.rebinds) {
                 let latest = read.rebind.take();
                 read.latest = latest.filter(|_| matches!(selector, Selector::Announced(_)));
-                read.rebind = self.rebind(merchant, number).await?;
+                item = self.rebind(merchant, number).await?;
+                read.rebind = item.as_ref().map(rebind::read).transpose()?;
+            }
+            // The next read of a row begins after the answer is seen. If the row is still missing, it was released or has expired.
+            let is_torn =
+                |key| idempotency::is_torn(key, row.as_ref(), item.as_ref()) && !is_answer_seen;
+            if key.is_some_and(is_torn) {
+                is_answer_seen = true;
+                continue;
             }
             if let Selector::Step(id) | Selector::Shown(id) = selector {
                 read.rebind = read.rebind.filter(|rebind| rebind.rebind_id == *id);
@@ -60,10 +112,15 @@ impl<T: Table> LoadMerchant for Store<T> {
                 let other = read.state.open.filter(|open| *open != id.number());
                 if let Some(number) = other {
                     // Commands on a card depend on an open rebind, so read it too.
-                    read.latest = self.rebind(merchant, number).await?;
+                    let latest = self.rebind(merchant, number).await?;
+                    read.latest = latest.as_ref().map(rebind::read).transpose()?;
                 }
             }
-            return Ok(Some(read));
+            return Ok(Some(MerchantRead {
+                rebind: item.filter(|_| read.rebind.is_some()),
+                merchant: read,
+                row,
+            }));
         }
         Err(PortError::Conflict)
     }
@@ -130,18 +187,13 @@ impl<T: Table> Store<T> {
     }
 
     /// The rebind with this number.
-    async fn rebind(
-        &self,
-        merchant: &MerchantId,
-        number: u32,
-    ) -> Result<Option<Rebind>, PortError> {
+    async fn rebind(&self, merchant: &MerchantId, number: u32) -> Result<Option<Item>, PortError> {
         let get = Get {
             key: key(merchant_pk(merchant), rebind_sk(number)),
             only: None,
             consistent: true,
         };
-        let item = self.table.get(get).await?;
-        item.as_ref().map(rebind::read).transpose()
+        self.table.get(get).await
     }
 
     /// The last `limit` items of a merchant with a sort key in this range, both ends included, last first.

@@ -299,7 +299,7 @@ impl<T: Table> Store<T> {
                 old_card: None,
             });
         }
-        let attributes = merchant_state::attributes(&merchant_id, &state, now)?;
+        let attributes = merchant_state::attributes(&merchant_id, &state, now, self.due_shards)?;
         items.push(item_of(key(pk, STATE), attributes));
         items.extend(
             self.login_items(keys, seed, &profile, &account_mac, now)

@@ -1,13 +1,14 @@
 //! The AWS services of the functions, for real `bootstrap` processes: a real DynamoDB API (dynoxide), and KMS, SNS and
-//! Secrets Manager in their own wire protocols. The access key identifies the caller, so that a process can be killed at any
+//! Secrets Manager in their own wire protocols, plain or with TLS. The access key identifies the caller, so that a process can be killed at any
 //! of its calls.
 //!
 //! The local cloud of `cargo local` is not suitable here: it takes 96 ms for any call, which rules out load tests, and it
 //! cannot be stopped between two calls. The end-to-end tests use it for roles, routes and the deployed template.
 
 use crate::history;
-use crate::processes::server::{Answer, Server, serve};
+use crate::processes::server::{Answer, Server, serve_with};
 use crate::processes::template::{BANK_TABLE, RECORD_TABLE, TABLE, Template};
+use crate::processes::traffic::Traffic;
 use crate::transport::unsigned;
 use application::crypto::Keys;
 use application::ports::{DataKey, HashKey, HashKeyVersions, KeyService, PortError};
@@ -24,15 +25,17 @@ use domain::time::Timestamp;
 use dynoxide::Database;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use local::http::Http;
 use percent_encoding::percent_decode_str;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
-use store::Store;
+use std::sync::{Arc, Mutex, OnceLock};
 use store::seed::SeedMerchant;
+use store::{Store, Tables};
+use tokio_rustls::TlsAcceptor;
 
 /// The region of all services.
 pub const REGION: &str = "us-east-1";
@@ -40,10 +43,10 @@ pub const REGION: &str = "us-east-1";
 pub const BANK_SECRET: &str =
     "a secret of the tests that is long enough to be a key of HMAC-SHA256";
 
-/// The services at one address.
+/// The services, each at its own address, because a client shares its connections to one address.
 pub struct Cloud {
-    /// The endpoint of the functions' AWS SDK.
-    pub url: String,
+    /// The variables with the endpoints of the functions' AWS SDK.
+    pub endpoints: Vec<(&'static str, String)>,
     /// The table's own address. It bypasses the call recorder, for load and for reads.
     pub table_url: String,
     /// The tables.
@@ -52,8 +55,18 @@ pub struct Cloud {
     pub texts: Texts,
     /// The recorded calls by caller.
     pub calls: Calls,
-    _server: Server,
+    /// The traffic of all callers.
+    pub traffic: Traffic,
+    _servers: Vec<Server>,
 }
+
+/// The variables of the AWS SDK with the address of each service.
+const ENDPOINTS: [&str; 4] = [
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_KMS",
+    "AWS_ENDPOINT_URL_SNS",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+];
 
 /// Every published SMS, indexed by phone so that a look-up stays fast.
 #[derive(Clone, Debug, Default)]
@@ -163,8 +176,8 @@ impl Calls {
 }
 
 impl Cloud {
-    /// Starts the services, with the template's tables, empty.
-    pub async fn start(template: &Template) -> Self {
+    /// Starts the services, with the template's tables, empty. They speak TLS if there is an acceptor.
+    pub async fn start(template: &Template, tls: Option<&TlsAcceptor>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let table_url = format!("http://{}", listener.local_addr().unwrap());
         let database = Database::memory().unwrap();
@@ -185,23 +198,27 @@ impl Cloud {
             table_url: table_url.clone(),
             http: Http::new(),
         };
-        let counted = calls.clone();
-        let server = serve(move |request| {
-            let (services, calls) = (services.clone(), counted.clone());
-            async move {
-                let caller = access_key(&request).unwrap_or_default().to_owned();
-                let what = operation(&request);
-                calls.pass(&caller, what, services.answer(request)).await
-            }
-        })
-        .await;
+        let traffic = Traffic::default();
+        let (mut endpoints, mut servers) = (Vec::new(), Vec::new());
+        for variable in ENDPOINTS {
+            let service = Service {
+                services: services.clone(),
+                calls: calls.clone(),
+                traffic: traffic.clone(),
+                url: Arc::default(),
+            };
+            let server = service.serve(tls).await;
+            endpoints.push((variable, server.url.clone()));
+            servers.push(server);
+        }
         Self {
-            url: server.url.clone(),
+            endpoints,
             table_url,
             database,
             texts,
             calls,
-            _server: server,
+            traffic,
+            _servers: servers,
         }
     }
 
@@ -220,7 +237,7 @@ impl Cloud {
     #[must_use]
     pub fn store(&self) -> Store {
         let policy = &domain::policy::Policy::CURRENT;
-        Store::new(self.client(), TABLE, RECORD_TABLE, policy)
+        Store::new(self.client(), Tables::new(TABLE, RECORD_TABLE), policy)
     }
 
     /// Adds a merchant to the table, and the person to the sandbox bank.
@@ -287,6 +304,41 @@ fn operation(request: &Request<Bytes>) -> String {
     )
 }
 
+/// One address of the services.
+#[derive(Clone)]
+struct Service {
+    services: Services,
+    calls: Calls,
+    traffic: Traffic,
+    url: Arc<OnceLock<String>>,
+}
+
+impl Service {
+    async fn serve(self, tls: Option<&TlsAcceptor>) -> Server {
+        let (traffic, url) = (self.traffic.clone(), Arc::clone(&self.url));
+        let server = serve_with(
+            tls.cloned(),
+            move || traffic.handshake(),
+            move |request| {
+                let service = self.clone();
+                async move { service.pass(request).await }
+            },
+        )
+        .await;
+        url.get_or_init(|| server.url.clone());
+        server
+    }
+
+    async fn pass(&self, request: Request<Bytes>) -> Option<Answer> {
+        let url = self.url.get().map_or("", String::as_str);
+        self.traffic.request(url, &request);
+        let caller = access_key(&request).unwrap_or_default().to_owned();
+        let what = operation(&request);
+        let answer = self.services.answer(request, &self.traffic);
+        self.calls.pass(&caller, what, answer).await
+    }
+}
+
 #[derive(Clone)]
 struct Services {
     texts: Texts,
@@ -295,12 +347,25 @@ struct Services {
 }
 
 impl Services {
-    async fn answer(&self, request: Request<Bytes>) -> Answer {
-        let target = request.headers().get("x-amz-target");
-        let target = target.and_then(|target| target.to_str().ok());
+    async fn answer(&self, request: Request<Bytes>, traffic: &Traffic) -> Answer {
+        let target = request.headers().get("x-amz-target").cloned();
+        let target = target.as_ref().and_then(|target| target.to_str().ok());
         let service = target.and_then(|target| target.split('.').next());
+        let operation = operation(&request);
+        let reply = self.reply(service, &operation, request).await;
+        let body = reply.body().clone().collect().await.unwrap().to_bytes();
+        traffic.reply(service, &operation, &body);
+        reply
+    }
+
+    async fn reply(
+        &self,
+        service: Option<&str>,
+        operation: &str,
+        request: Request<Bytes>,
+    ) -> Answer {
         let asked = || serde_json::from_slice::<Value>(request.body()).unwrap_or_default();
-        match (service, operation(&request).as_str()) {
+        match (service, operation) {
             (Some("DynamoDB_20120810"), _) => self.table(request).await,
             (Some("TrentService"), operation) => key_service(operation, &asked()),
             (Some("secretsmanager"), "GetSecretValue") => {

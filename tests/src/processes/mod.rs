@@ -8,6 +8,8 @@ pub mod cloud;
 mod process;
 pub mod server;
 pub mod template;
+pub mod tls;
+pub mod traffic;
 
 use crate::transport::{HttpCall, Reply, Transport};
 use bytes::Bytes;
@@ -15,13 +17,15 @@ pub use cloud::{Cloud, Kill};
 use http::{HeaderMap, Request, Response};
 use process::{Log, Process};
 use serde_json::{Value, json};
-use server::{Answer, Server, serve};
+use server::{Answer, Server, serve_with};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::{Duration, Instant};
 use template::{Deployed, Route, Template};
+use tls::LocalTls;
 use tokio::sync::Semaphore;
 
 /// The compiled functions by name, built once per test run.
@@ -47,12 +51,60 @@ pub struct Processes {
     _bank: Server,
 }
 
+/// How a host runs its functions.
+pub struct Options {
+    /// The maximum number of processes of a function.
+    pub at_most: fn(&str) -> usize,
+    /// True if calls to the table bypass the recorder: no process can be killed at them, and they are not counted.
+    pub uncounted: bool,
+    /// The services speak TLS.
+    pub tls: Option<LocalTls>,
+    /// The executables of functions, by name. The others are those of the dev build.
+    pub binaries: BTreeMap<String, PathBuf>,
+    /// Further executables with the settings of a function, invoked by their own names.
+    pub variants: Vec<Variant>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            at_most: |_| 1,
+            uncounted: false,
+            tls: None,
+            binaries: BTreeMap::new(),
+            variants: Vec::new(),
+        }
+    }
+}
+
+/// An executable that is deployed like one of the functions.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// Its own name.
+    pub name: String,
+    /// The function whose settings it gets.
+    pub function: String,
+    /// The file.
+    pub binary: PathBuf,
+}
+
+/// The duration of an invocation, and of the initialisation before it if it started a process.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// From the start of the process to its request for the first event.
+    pub init: Option<Duration>,
+    /// From the event to the reply.
+    pub call: Duration,
+    /// The process.
+    pub pid: u32,
+}
+
 struct Inner {
     cloud: Arc<Cloud>,
     functions: HashMap<String, Function>,
     bank_url: String,
-    /// True if calls to the table bypass the recorder.
-    uncounted: bool,
+    /// Variables that prevail over those of the template.
+    variables: Vec<(&'static str, String)>,
     started: AtomicU64,
     /// The pids of the running processes, by name.
     running: Mutex<BTreeMap<String, u32>>,
@@ -71,40 +123,40 @@ struct Function {
 impl Processes {
     /// Builds the functions and starts their services. Processes start on demand, one per function.
     pub async fn start() -> Self {
-        Self::with_processes(|_| 1, false).await
+        Self::with(Options::default()).await
     }
 
-    /// The same with at most this many processes per function. `uncounted`: calls to the table bypass the recorder, so no
-    /// process can be killed at them.
-    pub async fn with_processes(at_most: impl Fn(&str) -> usize, uncounted: bool) -> Self {
+    /// Starts the services of the functions.
+    pub async fn with(options: Options) -> Self {
         let template = Template::load();
-        let deployed: Vec<Deployed> = template.functions().into_values().collect();
-        let names: Vec<&str> = deployed.iter().map(|each| each.name.as_str()).collect();
-        let binaries = BINARIES.get_or_init(|| local::binaries(&names).unwrap());
-        let functions = deployed.into_iter().map(|deployed| {
-            let function = Function {
-                binary: binaries[&deployed.name].clone(),
-                room: Semaphore::new(at_most(&deployed.name)),
-                idle: Mutex::default(),
-                deployed,
-            };
-            (function.deployed.name.clone(), function)
-        });
-        let functions: HashMap<_, _> = functions.collect();
-        let cloud = Arc::new(Cloud::start(&template).await);
+        let functions = functions(&template, &options);
+        let acceptor = options.tls.as_ref().map(|tls| &tls.acceptor);
+        let cloud = Arc::new(Cloud::start(&template, acceptor).await);
         // Set late, because the functions need the bank's address and the bank is one of them.
         let known = Arc::new(OnceLock::<Weak<Inner>>::new());
         let host = Arc::clone(&known);
-        let bank = serve(move |request| {
-            let inner = host.get().and_then(Weak::upgrade);
-            async move { inner?.bank(request).await }
-        })
+        let traffic = cloud.traffic.clone();
+        let bank = serve_with(
+            acceptor.cloned(),
+            move || traffic.handshake(),
+            move |request| {
+                let inner = host.get().and_then(Weak::upgrade);
+                async move { inner?.bank(request).await }
+            },
+        )
         .await;
+        let mut variables = cloud.endpoints.clone();
+        if options.uncounted {
+            variables.push(("AWS_ENDPOINT_URL_DYNAMODB", cloud.table_url.clone()));
+        }
+        if let Some(tls) = &options.tls {
+            variables.push(("SSL_CERT_FILE", tls.roots.display().to_string()));
+        }
         let inner = Arc::new(Inner {
             cloud: Arc::clone(&cloud),
             functions,
             bank_url: bank.url.clone(),
-            uncounted,
+            variables,
             started: AtomicU64::new(0),
             running: Mutex::default(),
             log: Log::default(),
@@ -115,6 +167,27 @@ impl Processes {
             inner,
             routes: template.routes(),
             _bank: bank,
+        }
+    }
+
+    /// Starts a process of a function or a variant, for the next invocation. Returns its pid.
+    pub async fn prepare(&self, name: &str) -> u32 {
+        let function = &self.inner.functions[name];
+        let process = self.inner.start(function).await;
+        let pid = process.pid;
+        function.idle.lock().unwrap().push(process);
+        pid
+    }
+
+    /// Invokes a function or a variant once, and measures it. An event that fails the function is an error here.
+    ///
+    /// # Panics
+    /// When the function fails.
+    pub async fn timed(&self, name: &str, event: &Value) -> (Value, Timing) {
+        let (outcome, timing) = self.inner.timed(name, event).await;
+        match outcome {
+            Outcome::Answered(reply) => (reply, timing),
+            other => panic!("{name}: {other:?} {:?}", self.log()),
         }
     }
 
@@ -232,33 +305,57 @@ impl Inner {
     ) -> (Outcome, Vec<String>) {
         let function = &self.functions[function];
         let _room = function.room.acquire().await.unwrap();
-        let idle = function.idle.lock().unwrap().pop();
-        let mut process = match idle {
-            Some(process) => process,
-            None => self.start(function).await,
-        };
+        let (mut process, _) = self.process(function).await;
         let calls = &self.cloud.calls;
         calls.begin(&process.name, process.pid, kill);
         let outcome = process.invoke(event, function.deployed.timeout).await;
         let made = calls.end(&process.name);
+        self.put_back(function, process);
+        (outcome, made)
+    }
+
+    async fn timed(&self, name: &str, event: &Value) -> (Outcome, Timing) {
+        let function = &self.functions[name];
+        let _room = function.room.acquire().await.unwrap();
+        let (mut process, is_new) = self.process(function).await;
+        let started = Instant::now();
+        let outcome = process.invoke(event, function.deployed.timeout).await;
+        let timing = Timing {
+            call: started.elapsed(),
+            init: is_new.then_some(process.init),
+            pid: process.pid,
+        };
+        self.put_back(function, process);
+        (outcome, timing)
+    }
+
+    /// An idle process of the function, or a new one. True for a new one.
+    async fn process(&self, function: &Function) -> (Process, bool) {
+        let idle = function.idle.lock().unwrap().pop();
+        match idle {
+            Some(process) => (process, false),
+            None => (self.start(function).await, true),
+        }
+    }
+
+    fn put_back(&self, function: &Function, process: Process) {
         if process.is_alive() {
             function.idle.lock().unwrap().push(process);
         } else {
             self.running.lock().unwrap().remove(&process.name);
         }
-        (outcome, made)
     }
 
     async fn start(&self, function: &Function) -> Process {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", function.deployed.name);
-        let mut urls = vec![("AWS_ENDPOINT_URL", self.cloud.url.as_str())];
-        if self.uncounted {
-            urls.push(("AWS_ENDPOINT_URL_DYNAMODB", &self.cloud.table_url));
-        }
+        let variables = self.variables.iter();
+        let variables: Vec<_> = variables
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
         let bank = format!("{}/{name}", self.bank_url);
         let (binary, deployed) = (&function.binary, &function.deployed);
-        let process = Process::start(name, binary, deployed, &urls, &bank, &self.log).await;
+        let process = Process::start(name, binary, deployed, &variables, &bank, &self.log).await;
         let mut running = self.running.lock().unwrap();
         running.insert(process.name.clone(), process.pid);
         process
@@ -266,6 +363,7 @@ impl Inner {
 
     /// The bank's function URL. Its path begins with the name of the calling process, so that the call is attributed to it.
     async fn bank(&self, request: Request<Bytes>) -> Option<Answer> {
+        self.cloud.traffic.request(&self.bank_url, &request);
         let path = request.uri().path().trim_start_matches('/').to_owned();
         let (caller, path) = path.split_once('/')?;
         let headers = text_of(request.headers());
@@ -295,8 +393,38 @@ impl Inner {
             response = response.header(name, value.as_str()?);
         }
         let body = reply["body"].as_str()?.to_owned();
+        self.cloud.traffic.reply(None, path, body.as_bytes());
         response.body(Bytes::from(body).into()).ok()
     }
+}
+
+/// The functions of the template, and the variants.
+fn functions(template: &Template, options: &Options) -> HashMap<String, Function> {
+    let deployed: Vec<Deployed> = template.functions().into_values().collect();
+    let names: Vec<&str> = deployed.iter().map(|each| each.name.as_str()).collect();
+    let is_given = |name: &&str| options.binaries.contains_key(*name);
+    let binaries = if names.iter().all(is_given) {
+        &options.binaries
+    } else {
+        BINARIES.get_or_init(|| local::binaries(&names).unwrap())
+    };
+    let binary = |name: &str| options.binaries.get(name).unwrap_or(&binaries[name]);
+    let function = |deployed: &Deployed, binary: &PathBuf| Function {
+        binary: binary.clone(),
+        room: Semaphore::new((options.at_most)(&deployed.name)),
+        idle: Mutex::default(),
+        deployed: deployed.clone(),
+    };
+    let own = deployed.iter();
+    let mut all: HashMap<_, _> = own
+        .map(|each| (each.name.clone(), function(each, binary(&each.name))))
+        .collect();
+    for variant in &options.variants {
+        let model = deployed.iter().find(|each| each.name == variant.function);
+        let variant_of = function(model.unwrap(), &variant.binary);
+        all.insert(variant.name.clone(), variant_of);
+    }
+    all
 }
 
 fn text_of(headers: &HeaderMap) -> HashMap<String, String> {

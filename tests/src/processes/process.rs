@@ -12,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -55,6 +55,8 @@ pub(super) struct Process {
     /// Its access key, which identifies its calls.
     pub(super) name: String,
     pub(super) pid: u32,
+    /// The time from its start to its request for the first event.
+    pub(super) init: Duration,
     work: mpsc::UnboundedSender<Invocation>,
     ended: watch::Receiver<Option<ExitStatus>>,
     api: Option<Server>,
@@ -74,22 +76,23 @@ struct Api {
     next: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
     open: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
     number: Mutex<u64>,
-    /// True once the process has requested an event: its initialisation is over.
-    ready: watch::Sender<bool>,
+    /// The time of the first request for an event: the initialisation is over.
+    ready: watch::Sender<Option<Instant>>,
 }
 
 impl Process {
-    /// Starts `binary` as `name`. Its environment contains only the values of Lambda, the template and the stand-ins.
+    /// Starts `binary` as `name`. Its environment contains only the values of Lambda, the template and `others`, of which the
+    /// last prevail.
     pub(super) async fn start(
         name: String,
         binary: &Path,
         deployed: &Deployed,
-        cloud_urls: &[(&str, &str)],
+        others: &[(&str, &str)],
         bank_url: &str,
         log: &Log,
     ) -> Self {
         let (work, next) = mpsc::unbounded_channel();
-        let (set_ready, mut ready) = watch::channel(false);
+        let (set_ready, mut ready) = watch::channel(None);
         let api = Arc::new(Api {
             function: deployed.name.clone(),
             process: name.clone(),
@@ -126,12 +129,13 @@ impl Process {
             .env("AWS_ACCESS_KEY_ID", &name)
             .env("AWS_SECRET_ACCESS_KEY", "of the tests")
             .env("AWS_SESSION_TOKEN", "of the tests")
-            .envs(cloud_urls.iter().copied())
             .envs(deployed.environment(bank_url))
+            .envs(others.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        let started = Instant::now();
         let mut child = command.spawn().unwrap();
         let pid = child.id().unwrap();
         log.keep(child.stdout.take().unwrap());
@@ -139,15 +143,16 @@ impl Process {
         let (set_ended, mut ended) = watch::channel(None);
         let owner = tokio::spawn(wait(child, set_ended));
         // Calls during initialisation belong to no invocation.
-        tokio::select! {
-            Ok(_) = ready.wait_for(|ready| *ready) => {}
+        let init = tokio::select! {
+            Ok(ready) = ready.wait_for(Option::is_some) => ready.unwrap().duration_since(started),
             Ok(status) = ended.wait_for(Option::is_some) => {
                 panic!("{name} does not start: {:?} {:?}", *status, log.lines());
             }
-        }
+        };
         Self {
             name,
             pid,
+            init,
             work,
             ended,
             api: Some(server),
@@ -222,7 +227,11 @@ impl Api {
 
     /// Waits for the next invocation, without a timeout.
     async fn next(&self) -> Answer {
-        self.ready.send_replace(true);
+        self.ready.send_if_modified(|ready| {
+            let is_first = ready.is_none();
+            ready.get_or_insert_with(Instant::now);
+            is_first
+        });
         let invocation = self.next.lock().await.recv().await;
         let Some(Invocation {
             event,

@@ -1,4 +1,4 @@
-//! A plain HTTP server on a free local port.
+//! An HTTP server on a free local port, plain or with TLS.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -8,8 +8,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::io;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 /// A complete reply.
 pub type Answer = Response<Full<Bytes>>;
@@ -34,21 +36,40 @@ where
     H: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Option<Answer>> + Send + 'static,
 {
+    serve_with(None, || {}, handler).await
+}
+
+/// [`serve`], with TLS if there is an acceptor. `on_handshake` is called after each handshake.
+pub async fn serve_with<C, H, F>(tls: Option<TlsAcceptor>, on_handshake: C, handler: H) -> Server
+where
+    C: Fn() + Clone + Send + Sync + 'static,
+    H: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Option<Answer>> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let port = listener.local_addr().unwrap().port();
+    let url = match tls {
+        Some(_) => format!("https://localhost:{port}"),
+        None => format!("http://127.0.0.1:{port}"),
+    };
     let task = tokio::spawn(async move {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = listener.accept() => {
                     let (stream, _) = accepted.unwrap();
-                    let handler = handler.clone();
-                    let service = service_fn(move |request| answer(handler.clone(), request));
+                    stream.set_nodelay(true).unwrap();
+                    let (tls, handler, on_handshake) =
+                        (tls.clone(), handler.clone(), on_handshake.clone());
                     connections.spawn(async move {
-                        // A closed client connection is not an error.
-                        let _ = http1::Builder::new()
-                            .serve_connection(TokioIo::new(stream), service)
-                            .await;
+                        let Some(tls) = tls else {
+                            return talk(stream, handler).await;
+                        };
+                        // A client that gives up during the handshake is not an error.
+                        if let Ok(stream) = tls.accept(stream).await {
+                            on_handshake();
+                            talk(stream, handler).await;
+                        }
                     });
                 }
                 Some(_) = connections.join_next() => {}
@@ -56,6 +77,20 @@ where
         }
     });
     Server { url, task }
+}
+
+/// Serves one connection.
+async fn talk<S, H, F>(stream: S, handler: H)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Option<Answer>> + Send + 'static,
+{
+    let service = service_fn(move |request| answer(handler.clone(), request));
+    // A closed client connection is not an error.
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 async fn answer<H, F>(handler: H, request: Request<Incoming>) -> io::Result<Answer>

@@ -67,7 +67,8 @@ fn resolved(value: &Value, parameters: &Value, bank_url: &str) -> String {
         "SmsSignature" => local::SMS_SIGNATURE.to_owned(),
         parameter if !parameters[parameter].is_null() => {
             let default = &parameters[parameter]["Default"];
-            default.as_str().unwrap().to_owned()
+            let number = || default.as_u64().unwrap().to_string();
+            default.as_str().map_or_else(number, str::to_owned)
         }
         "Table" => TABLE.to_owned(),
         "RecordTable" => RECORD_TABLE.to_owned(),
@@ -189,6 +190,7 @@ mod tests {
         let hash_key = format!("1={}", key_arn("CodesKey1"));
         assert_eq!(given["CODES_KEY"], hash_key);
         assert_eq!(given["PREVIOUS_CODES_KEY_ID"], "");
+        assert_eq!(given["DUE_SHARDS"], "4");
         assert!(!given.contains_key("FREEZE_KEY"));
         assert!(!given.contains_key("HISTORY_KEY_ID"));
     }

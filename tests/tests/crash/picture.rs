@@ -177,6 +177,8 @@ fn attribute_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
         ("hash" | "prev_hash", ..) => put("a hash".to_owned()),
         // The hash of the OTP for which the attempt was reserved.
         ("context", ..) => put("a context".to_owned()),
+        // The time and the context of a claim.
+        (claim, ..) if claim.starts_with("c_") => put("a claim".to_owned()),
         // The stream record that delivered the event.
         ("claimed_by", ..) => put("an owner".to_owned()),
         ("due_bucket", Value::String(text), ..) => put(text.rsplit('#').next().unwrap().to_owned()),

@@ -71,7 +71,7 @@ pub const REASONS: &[Reason] = &[
         applies: |case| {
             let dies = case.step.starts_with("POST ") && case.is_fault(&[Fault::DiesAfter]);
             let of_a_code = case.begins(&["event code_sent", "phone ", "reply "]);
-            dies && (of_a_code || case.is_version())
+            dies && (of_a_code || case.is_version() || case.is_claim())
         },
     },
     Reason {
@@ -112,11 +112,11 @@ pub const REASONS: &[Reason] = &[
         },
     },
     Reason {
-        why: "a later poll of a pending transfer has another key, so two replies are stored",
+        why: "a later poll of a pending transfer has another key, so two replies are stored, or the first key's claim stays",
         applies: |case| {
             case.step.starts_with("POST test-transaction")
                 && case.is_lost("bank")
-                && case.begins(&["reply "])
+                && (case.begins(&["reply "]) || case.is_claim())
         },
     },
     Reason {
@@ -198,6 +198,12 @@ impl Case<'_> {
     /// A call to another peer failed.
     fn is_lost(&self, of: &str) -> bool {
         matches!(self.point, Point::Peer { peer, .. } if *peer == of)
+    }
+
+    /// The claim of an idempotency key, or the key that was answered last.
+    fn is_claim(&self) -> bool {
+        let attribute = self.place.rsplit('.').next();
+        attribute.is_some_and(|name| name.starts_with("c_") || name == "answered")
     }
 
     /// Versions, and the counters derived from them.

@@ -449,6 +449,7 @@ impl Story {
         wrong: &mut Vec<String>,
     ) -> Option<Outcome> {
         let mut looks = 0;
+        let mut last = None;
         for round in 0..ROUNDS_MAX {
             let key = self.key(round) + ["", " again"][looks];
             let attempt = self.attempt(work, &key);
@@ -484,10 +485,13 @@ impl Story {
                     self.repeat(work, &key, &outcome, wrong).await;
                     return Some(outcome);
                 }
-                (wait_s, _) => self.world.pass_s(wait_s.unwrap_or(2)),
+                (wait_s, outcome) => {
+                    self.world.pass_s(wait_s.unwrap_or(2));
+                    last = outcome;
+                }
             }
         }
-        wrong.push("the client exceeds its retries".to_owned());
+        wrong.push(format!("the client exceeds its retries: {last:?}"));
         None
     }
 

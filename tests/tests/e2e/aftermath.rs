@@ -3,7 +3,7 @@
 use domain::ids::MerchantId;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use store::Store;
+use store::{Store, Tables};
 use tests::aws::SQS;
 use tests::history;
 use tests::local_cloud::LocalCloud;
@@ -13,8 +13,10 @@ use tests::local_cloud::LocalCloud;
 pub async fn every_history_is_unbroken(live: &LocalCloud) {
     let store = Store::new(
         live.table.clone(),
-        &live.system.endpoints().table,
-        &live.system.endpoints().record_table,
+        Tables::new(
+            &live.system.endpoints().table,
+            &live.system.endpoints().record_table,
+        ),
         &domain::policy::Policy::CURRENT,
     );
     let (mut merchants, mut total) = (0, 0);
@@ -69,7 +71,7 @@ pub async fn every_notification_was_sent(live: &LocalCloud) {
 /// The only errors logged are those that the cases provoke: a silent bank, one damaged record, a schedule with an invalid
 /// clock. There is no panic, and each line that the functions write is one JSON object.
 pub async fn logs_contain_only_expected_errors(live: &LocalCloud) {
-    let mut errors = BTreeSet::new();
+    let (mut errors, mut causes) = (BTreeSet::new(), BTreeSet::new());
     let mut refused = 0;
     for line in live.log_lines().await {
         let is_platform = ["START ", "END ", "REPORT "]
@@ -95,6 +97,7 @@ pub async fn logs_contain_only_expected_errors(live: &LocalCloud) {
                 continue;
             }
             errors.insert(code.to_owned());
+            causes.extend(parsed["problem.cause"].as_str().map(str::to_owned));
         }
     }
     let known = [
@@ -104,6 +107,6 @@ pub async fn logs_contain_only_expected_errors(live: &LocalCloud) {
         "UPSTREAM_QUOTA",
         "UPSTREAM_UNKNOWN",
     ];
-    assert_eq!(errors, known.map(str::to_owned).into());
+    assert_eq!(errors, known.map(str::to_owned).into(), "{causes:?}");
     assert!(refused > 20, "{refused} refusals of the core");
 }

@@ -1,6 +1,5 @@
 //! The state of a merchant, without values that differ between equally correct walks: ids, OTPs, times.
 
-use crate::walk::{Step, Walk};
 use application::ports::{LoadMerchant as _, Selector};
 use domain::device_counts::DayCounts;
 use domain::time::Timestamp;
@@ -10,6 +9,7 @@ use std::collections::BTreeMap;
 use tests::processes::Processes;
 use tests::processes::template::{BANK_TABLE, TABLE};
 use tests::transport::{Reply, Transport as _};
+use tests::walk::{Step, Walk};
 
 /// The events that the clean-up writes.
 const CLEAN_UP: [&str; 3] = ["completed", "card_removed", "cooldown_ended"];

@@ -1,7 +1,6 @@
 //! Inputs that must not end a process: requests that end one built on `lambda_http`, events of any shape, a panic. The same
 //! process must answer the request that follows.
 
-use crate::walk::Walk;
 use application::serve::wall_clock;
 use domain::policy::DAY_S;
 use serde_json::{Value, json};
@@ -11,6 +10,7 @@ use tests::metrics::metric;
 use tests::processes::template::{TABLE, Template};
 use tests::processes::{Outcome, Processes};
 use tests::transport::HttpCall;
+use tests::walk::Walk;
 
 /// Events that a gateway, a stream or a scheduler is unlikely to send.
 fn strange_events() -> Vec<Value> {

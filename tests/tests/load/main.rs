@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use tests::merchant::Profile;
 use tests::metrics::metric;
 use tests::processes::template::{BANK_TABLE, TABLE};
-use tests::processes::{Outcome, Processes};
+use tests::processes::{Options, Outcome, Processes};
 use tests::transport::{Clock, freeze_code_in};
 
 const CLIENTS: u32 = 64;
@@ -158,7 +158,12 @@ async fn load_of_64_clients_loses_nothing() {
     let given = std::env::var("LOAD_S").ok();
     let seconds = given.map_or(SECONDS, |text| text.parse().unwrap());
     let time = Duration::from_secs(seconds);
-    let system = Arc::new(Processes::with_processes(processes, true).await);
+    let options = Options {
+        at_most: processes,
+        uncounted: true,
+        ..Options::default()
+    };
+    let system = Arc::new(Processes::with(options).await);
     let begins = wall_clock();
     let merchants: Vec<_> = (1..=CLIENTS)
         .map(|number| Profile::new("load", number, &card(number, 0), &json!({})))

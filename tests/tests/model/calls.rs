@@ -8,7 +8,10 @@ use application::ports::{
     CardQuestion, CheckCard, DataKey, HashKey, HashKeyVersions, KeyService, PortError, Pushed,
     QueryCheck, QueryOutcome, QueryTransfer, SendPush, SendSms, SendTransfer, SmsAnswer, Transfer,
 };
-use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, CancellationReason, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem, Update,
+};
 use domain::decide::BankAnswer;
 use domain::pii::Phone;
 use domain::push::PushPlatform;
@@ -165,6 +168,29 @@ impl Ports {
     }
 }
 
+impl Ports {
+    /// An attempt is reserved with a key or without one. For the model both are transactions of one item.
+    async fn update_rebind(&self, update: SingleUpdate) -> Result<Updated, PortError> {
+        let item = Update::builder()
+            .table_name(TABLE)
+            .set_key(Some(update.key))
+            .update_expression(update.expression)
+            .set_condition_expression(update.condition)
+            .set_expression_attribute_names(Some(update.names))
+            .set_expression_attribute_values(Some(update.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .unwrap();
+        let item = TransactWriteItem::builder().update(item).build();
+        Ok(match self.transact(vec![item]).await? {
+            Transacted::Done => Updated::Done(None),
+            Transacted::Cancelled(reasons) => {
+                Updated::ConditionFailed(reasons.into_iter().find_map(|reason| reason.item))
+            }
+        })
+    }
+}
+
 fn lost() -> PortError {
     PortError::Transient("the call", "no answer".to_owned())
 }
@@ -253,6 +279,9 @@ impl Table for Ports {
     }
 
     async fn update(&self, update: SingleUpdate) -> Result<Updated, PortError> {
+        if text(&update.key, "sk").starts_with("R#") {
+            return self.update_rebind(update).await;
+        }
         let returned = update.returned.clone();
         let item = |row: &Option<Arc<Row>>| row.as_ref().map(|row| row.item.clone());
         match &*self.tape.call(Call::Update(update)).await {

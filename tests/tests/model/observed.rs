@@ -21,12 +21,25 @@ use domain::rebind::{OtpPurpose, RebindState};
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
 use std::mem::discriminant;
+use store::item::Item;
 use store::records::event;
 
 /// Returns true if a transaction stores the request's reply: it is the request's last one.
 fn keeps_reply(items: &[TransactWriteItem]) -> bool {
     let mut puts = items.iter().filter_map(TransactWriteItem::put);
     puts.any(|put| text(put.item(), "pk").starts_with("I#") && put.item().contains_key("status"))
+}
+
+/// Returns true for a rebind with a claim of the request whose reply this transaction stores.
+fn is_claimed(rebind: &Item, items: &[TransactWriteItem]) -> bool {
+    let rows = items.iter().filter_map(TransactWriteItem::put);
+    let mut scopes = rows.filter_map(|row| text(row.item(), "pk").strip_prefix("I#"));
+    let claims = rebind.keys().filter_map(|name| name.strip_prefix("c_"));
+    let claims: Vec<&str> = claims.collect();
+    scopes.any(|scope| {
+        let (_, hash) = scope.split_once('.').unwrap_or_default();
+        claims.iter().any(|claim| hash.starts_with(claim))
+    })
 }
 
 fn releases_key(items: &[TransactWriteItem]) -> bool {
@@ -48,7 +61,7 @@ impl World {
         let (Some(None), Some((id, purpose))) = (request.asks.typed(), request.asks.otp()) else {
             return;
         };
-        if keeps_reply(items) && (has_written(process) || has_claim(process)) {
+        if keeps_reply(items) && (has_written(process) || has_claim(process, items)) {
             let of = (request.who, id.number(), code_for(purpose));
             state.compared.entry(of).or_default().1.insert(*index);
         }
@@ -69,7 +82,7 @@ impl World {
             Work::CleanUp(_) => self.meets("the clean-up did something"),
             Work::Request(index) if keeps_reply(meant) => {
                 state.effects[index] += 1;
-                if has_claim(process) && !has_written(process) {
+                if has_claim(process, meant) && !has_written(process) {
                     self.meets("a claim was taken over");
                 }
             }
@@ -262,14 +275,14 @@ fn has_written(process: &Process) -> bool {
     answers.any(|answer| matches!(**answer, Answer::Written))
 }
 
-/// Returns true if the use case has found the claim of an earlier delivery.
-fn has_claim(process: &Process) -> bool {
+/// Returns true if the use case has found the claim of an earlier delivery, whose reply this transaction stores.
+fn has_claim(process: &Process, items: &[TransactWriteItem]) -> bool {
     process.point.answers.iter().any(|answer| match &**answer {
         Answer::Cancelled(reasons) => {
             let mut rows = reasons.iter().filter_map(|(_, row)| row.as_ref());
-            rows.any(|row| row.item.contains_key("context"))
+            rows.any(|row| is_claimed(&row.item, items))
         }
-        Answer::Rows(rows) => rows.iter().any(|row| row.item.contains_key("context")),
+        Answer::Rows(rows) => rows.iter().any(|row| is_claimed(&row.item, items)),
         _ => false,
     })
 }

@@ -337,7 +337,7 @@ async fn clean_up(ports: &Ports, now: Timestamp) -> Next {
         true,
     );
     let deadline = Instant::now() + Duration::from_secs(60);
-    let summary = function.run(&event, now, deadline).await.unwrap();
+    let summary = function.run(&event, now, deadline, "run").await.unwrap();
     assert_eq!(summary.failed, 0);
     Next::Ended { again: false }
 }

@@ -261,7 +261,11 @@ impl Scene {
         let event = json!({"time": now.to_rfc3339_shanghai()});
         let event: ScheduleEvent = serde_json::from_value(event).unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
-        let summary = self.cleanup.run(&event, now, deadline).await.unwrap();
+        let summary = self
+            .cleanup
+            .run(&event, now, deadline, "run")
+            .await
+            .unwrap();
         assert_eq!((summary.failed, summary.stopped_early), (0, false));
         summary
     }

@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::rebind::Mac;
 use domain::secret::Secret;
-use futures::future::try_join_all;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -115,21 +114,21 @@ impl<K: KeyService> Keys<K> {
         Ok(mac.finalize().into_bytes().into())
     }
 
-    /// Fetches the secrets of all hash keys of this function, in a function's init: one KMS call for each, in parallel.
+    /// Fetches the secrets of all hash keys of this function, in a function's init: one KMS call for each. One after the
+    /// other, over one connection: each parallel call would cost a handshake, which takes longer than the call.
     ///
     /// # Errors
     /// When the key service fails.
     pub async fn warm(&self) -> Result<(), PortError> {
-        let mut wanted = Vec::new();
         for key in HashKey::ALL {
             if let Some(versions) = self.service.hash_key_versions(key) {
-                wanted.push(self.secret(key, versions.current));
+                self.secret(key, versions.current).await?;
                 if versions.has_previous {
-                    wanted.push(self.secret(key, versions.current.saturating_sub(1)));
+                    self.secret(key, versions.current.saturating_sub(1)).await?;
                 }
             }
         }
-        try_join_all(wanted).await.map(|_| ())
+        Ok(())
     }
 
     fn versions(&self, purpose: HashPurpose) -> Result<HashKeyVersions, PortError> {

@@ -1,9 +1,9 @@
 //! The steps of a notification: each is one write with its condition.
 
 use super::LEASE_S;
-use crate::item::{Update, n, s, time};
-use crate::keys::bucket;
+use crate::item::{Item, Update, n, opt_s, opt_time, s, time};
 use crate::records::event::{self, NOTIFICATION_DUE, OF_RECORD, recipient_name, tags_text};
+use crate::shards::DueShards;
 use domain::ids::MerchantId;
 use domain::notification::Recipient;
 use domain::policy::Policy;
@@ -118,7 +118,13 @@ pub enum NotificationStep<'a> {
 }
 
 impl NotificationStep<'_> {
-    pub(super) fn as_update(&self, merchant: &MerchantId, policy: &Policy) -> Update {
+    pub(super) fn as_update(
+        &self,
+        merchant: &MerchantId,
+        policy: &Policy,
+        shards: DueShards,
+    ) -> Update {
+        let bucket = |merchant, at| shards.bucket(merchant, at);
         let mut update = Update::default();
         match *self {
             Self::Lease { owner, wall } => {
@@ -196,7 +202,7 @@ impl NotificationStep<'_> {
                 update.set_raw("armed = if_not_exists(armed, :zero) + :one");
                 update.value("zero", n(0));
                 update.value("one", n(1));
-                require_unsent_and_due(&mut update, wall, now);
+                require_unsent_and_due(&mut update, policy, wall, now);
                 update.value("max", n(policy.notification_retries_max));
                 update.when("(attribute_not_exists(armed) OR armed < :max)");
             }
@@ -206,7 +212,7 @@ impl NotificationStep<'_> {
                 update.put("due_bucket", Some(s(bucket(merchant, retry_at))));
                 update.put("due_at", Some(time(retry_at)));
                 update.put(ARMED_AT, Some(time(now)));
-                require_unsent_and_due(&mut update, wall, now);
+                require_unsent_and_due(&mut update, policy, wall, now);
                 update.when(format!("attribute_exists({})", event::AWAITED));
             }
             Self::Remind {
@@ -215,10 +221,9 @@ impl NotificationStep<'_> {
                 has_previous,
                 now,
             } => {
-                let retry_at = now.plus_s(policy.notification_retry_s);
+                // The due time stays, because a move in the index costs two writes more. Until the retry, the time of this run
+                // keeps the notification from being armed again.
                 update.put("notice", Some(s(NOTIFICATION_DUE)));
-                update.put("due_bucket", Some(s(bucket(merchant, retry_at))));
-                update.put("due_at", Some(time(retry_at)));
                 update.put(ARMED_AT, Some(time(now)));
                 update.put("armed", Some(n(0)));
                 update.put(recipient_name(Recipient::OnFile), Some(s(OF_RECORD)));
@@ -240,7 +245,7 @@ impl NotificationStep<'_> {
                 update.value("max", n(policy.notification_retries_max));
                 update.when("armed >= :max");
                 update.when(format!("attribute_not_exists({})", event::AWAITED));
-                require_unsent_and_due(&mut update, wall, now);
+                require_unsent_and_due(&mut update, policy, wall, now);
             }
         }
         update
@@ -262,9 +267,22 @@ fn require_reminder(update: &mut Update, reminder: Reminder) {
     update.when(format!("#notice = :sent AND #{REMINDER} = :which"));
 }
 
-/// Requires a due, unsent notification without a live lease. An arming whose answer was lost has moved `due_at`, so its
-/// repetition fails here.
-fn require_unsent_and_due(update: &mut Update, wall: Timestamp, now: Timestamp) {
+/// True if an invocation holds the lease, or the stream still has to deliver the last arming.
+pub(super) fn is_being_sent(
+    event: &Item,
+    policy: &Policy,
+    wall: Timestamp,
+    now: Timestamp,
+) -> bool {
+    let is_later = |name, than| opt_time(event, name).is_some_and(|at| at > than);
+    let is_leased =
+        opt_s(event, "notice") == Some("claimed") && is_later("claimed_at", wall.plus_s(-LEASE_S));
+    is_leased || is_later(ARMED_AT, now.plus_s(-policy.notification_retry_s))
+}
+
+/// Requires a due, unsent notification without a live lease, which was not armed lately. An arming whose answer was lost has
+/// set `armed_at`, so its repetition fails here.
+fn require_unsent_and_due(update: &mut Update, policy: &Policy, wall: Timestamp, now: Timestamp) {
     update.value("sent", s("sent"));
     update.value("claimed", s("claimed"));
     update.value("stale", time(wall.plus_s(-LEASE_S)));
@@ -273,4 +291,8 @@ fn require_unsent_and_due(update: &mut Update, wall: Timestamp, now: Timestamp) 
     update.when("#notice <> :sent");
     update.when("(#notice <> :claimed OR #claimed_at <= :stale)");
     update.when("due_at <= :now");
+    update.value("idle", time(now.plus_s(-policy.notification_retry_s)));
+    update.when(format!(
+        "(attribute_not_exists({ARMED_AT}) OR {ARMED_AT} <= :idle)"
+    ));
 }

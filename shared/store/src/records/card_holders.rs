@@ -1,7 +1,7 @@
 //! The person that a card number is verified for, and the cards with that number.
 
 use super::{Attributes, check_version, stamp, version};
-use crate::item::{Item, Update, s};
+use crate::item::{Item, Update, opt_s, s};
 use application::ports::PortError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::ids::{CardId, MerchantId};
@@ -22,6 +22,21 @@ impl Person<'_> {
             None => "(attribute_not_exists(holders) OR person = :person)",
             Some(_) => "(attribute_not_exists(holders) OR person IN (:person, :other))",
         }
+    }
+
+    /// The same for an item that was read.
+    ///
+    /// # Errors
+    /// `TooNew`, for an item of a later release.
+    pub(crate) fn may_verify_item(self, number: Option<&Item>) -> Result<bool, PortError> {
+        let Some(number) = number else {
+            return Ok(true);
+        };
+        reject_later_version(number)?;
+        let is_person = |hash: &Mac| opt_s(number, "person") == Some(&hash.0);
+        Ok(!number.contains_key("holders")
+            || is_person(self.hash)
+            || self.other.is_some_and(is_person))
     }
 
     /// The values of the condition.

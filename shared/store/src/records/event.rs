@@ -5,6 +5,7 @@ use crate::item::{
     Item, b, broken, get_json, get_s, json, n, opt_b, opt_n, opt_s, opt_time, s, time,
 };
 use crate::keys::merchant_of;
+use crate::shards::DueShards;
 use application::ports::PortError;
 use domain::event_kind::EventKind;
 use domain::history::{ChainedEvent, Recorded};
@@ -38,7 +39,11 @@ pub(crate) fn tags_text(tags: &[String]) -> String {
 }
 
 /// The event's attributes.
-pub fn attributes(event: &ChainedEvent, policy: &Policy) -> Result<Attributes, PortError> {
+pub fn attributes(
+    event: &ChainedEvent,
+    policy: &Policy,
+    shards: DueShards,
+) -> Result<Attributes, PortError> {
     let mut attributes = vec![
         version(),
         ("at", Some(time(event.at))),
@@ -57,7 +62,7 @@ pub fn attributes(event: &ChainedEvent, policy: &Policy) -> Result<Attributes, P
         let is_awaited = event.event().announces().is_some();
         attributes.push((AWAITED, is_awaited.then(|| n(1))));
         let retry_at = event.at.plus_s(policy.notification_retry_s);
-        attributes.extend(due(&event.merchant_id, Some(retry_at)));
+        attributes.extend(due(shards, &event.merchant_id, Some(retry_at)));
         for notification in &event.notifications {
             let value = match notification {
                 Notification::OnFile | Notification::Previous => OF_RECORD.to_owned(),

@@ -1,4 +1,5 @@
-//! An idempotency row: a claim, or the reply. It is put as a whole, because nothing in it outlives the request.
+//! An idempotency row: the reply. Earlier releases also stored claims; see [`claim`](super::claim) for those of today. The
+//! row is put as a whole, because nothing in it outlives the request.
 
 use super::{Attributes, GARBAGE_AFTER_S, check_version, version};
 use crate::item::{Item, b, broken, n, opt_b, opt_n, opt_s, opt_time, s, time};
@@ -10,24 +11,8 @@ use std::io::{Read, Write};
 pub(crate) const FINGERPRINT: &str = "fp";
 /// The attribute of the time until which the row is valid.
 pub(crate) const UNTIL: &str = "until";
-/// The attribute of the reply's status; a claim has none.
+/// The attribute of the reply's status; a claim of an earlier release has none.
 pub(crate) const STATUS: &str = "status";
-
-fn row(key: &IdempotencyKey, until: Timestamp) -> Attributes {
-    vec![
-        version(),
-        (FINGERPRINT, Some(s(&key.fingerprint))),
-        (UNTIL, Some(time(until))),
-        ("ttl", Some(time(until.plus_s(GARBAGE_AFTER_S)))),
-    ]
-}
-
-/// The attributes of a claim.
-pub(crate) fn claim(key: &IdempotencyKey, context: &str, until: Timestamp) -> Attributes {
-    let mut attributes = row(key, until);
-    attributes.push(("context", Some(s(context))));
-    attributes
-}
 
 /// The attributes of an answered request.
 pub(crate) fn reply(
@@ -36,10 +21,14 @@ pub(crate) fn reply(
     until: Timestamp,
 ) -> Result<Attributes, PortError> {
     let StoredReply { status, body } = reply;
-    let mut attributes = row(key, until);
-    attributes.push((STATUS, Some(n(status))));
-    attributes.push(("body", Some(b(&compress(body)?))));
-    Ok(attributes)
+    Ok(vec![
+        version(),
+        (FINGERPRINT, Some(s(&key.fingerprint))),
+        (UNTIL, Some(time(until))),
+        ("ttl", Some(time(until.plus_s(GARBAGE_AFTER_S)))),
+        (STATUS, Some(n(status))),
+        ("body", Some(b(&compress(body)?))),
+    ])
 }
 
 /// The result of looking up a row for a request with this key.

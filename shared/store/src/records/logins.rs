@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 /// The attribute for the optimistic lock.
 pub(crate) const REVISION: &str = "rev";
+/// The attribute of the login that wrote last, while it counts a failure.
+pub(crate) const COUNTED_BY: &str = "by";
 /// The attribute of the known devices.
 pub(crate) const DEVICES: &str = "devices";
 /// The attribute of the session slots.

@@ -6,6 +6,7 @@ use super::stored::{Stored, stored};
 use super::window::WindowV1;
 use super::{Attributes, check_version, due, is_zero, session, version};
 use crate::item::{Item, broken, get_json, get_n, json, n, opt_time, time};
+use crate::shards::DueShards;
 use application::ports::PortError;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -362,6 +363,7 @@ pub fn attributes(
     merchant: &MerchantId,
     state: &MerchantState,
     now: Timestamp,
+    shards: DueShards,
 ) -> Result<Attributes, PortError> {
     let mut attributes = vec![
         version(),
@@ -369,7 +371,7 @@ pub fn attributes(
         ("state", Some(json(&MerchantStateV1::of(state))?)),
         ("cooldown_until", state.cooldown_until.map(time)),
     ];
-    attributes.extend(due(merchant, state.due_at(now)));
+    attributes.extend(due(shards, merchant, state.due_at(now)));
     Ok(attributes)
 }
 

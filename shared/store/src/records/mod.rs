@@ -21,6 +21,7 @@
 pub mod account;
 pub mod card;
 pub mod card_holders;
+pub mod claim;
 mod device_counts;
 pub mod event;
 pub mod freeze_counter;
@@ -41,7 +42,7 @@ pub mod window;
 mod golden;
 
 use super::item::{Item, Update, broken, n, opt_n, s, time};
-use super::keys::bucket;
+use super::shards::DueShards;
 use application::ports::PortError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::ids::MerchantId;
@@ -81,11 +82,15 @@ fn stamp(update: &mut Update) {
     update.when("(attribute_not_exists(#v) OR #v <= :v)");
 }
 
+/// The attributes of an item's entry in the due index.
+pub(super) const DUE: [&str; 2] = ["due_bucket", "due_at"];
+
 /// The index entry of an item; empty when no time-driven transition is ahead.
-fn due(merchant: &MerchantId, at: Option<Timestamp>) -> Attributes {
+pub(super) fn due(shards: DueShards, merchant: &MerchantId, at: Option<Timestamp>) -> Attributes {
+    let [bucket, time_name] = DUE;
     vec![
-        ("due_bucket", at.map(|at| s(bucket(merchant, at)))),
-        ("due_at", at.map(time)),
+        (bucket, at.map(|at| s(shards.bucket(merchant, at)))),
+        (time_name, at.map(time)),
     ]
 }
 

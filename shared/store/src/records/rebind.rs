@@ -5,6 +5,7 @@ use super::merchant_state::ActivationV1;
 use super::stored::{Stored, stored, stored_enum};
 use super::{Attributes, check_version, due, version};
 use crate::item::{Item, b, get_json, get_n, json, n, opt_b, opt_time, time};
+use crate::shards::DueShards;
 use application::ports::PortError;
 use domain::error_code::ErrorCode;
 use domain::ids::MerchantId;
@@ -269,6 +270,7 @@ pub fn attributes(
     merchant: &MerchantId,
     rebind: &Rebind,
     policy: &Policy,
+    shards: DueShards,
 ) -> Result<Attributes, PortError> {
     let number = rebind.sealed_number.as_ref();
     let mut attributes = vec![
@@ -278,7 +280,7 @@ pub fn attributes(
         (NUMBER, number.map(|sealed| b(&sealed.0))),
         ("device", rebind.youngest_device.map(time)),
     ];
-    attributes.extend(due(merchant, rebind.due_at(policy)));
+    attributes.extend(due(shards, merchant, rebind.due_at(policy)));
     Ok(attributes)
 }
 

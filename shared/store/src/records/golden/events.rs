@@ -4,6 +4,7 @@ use super::values::POLICY;
 use super::{Record, of_json, record, stored};
 use crate::keys::{event_sk, key, merchant_pk};
 use crate::records::{event, item_of};
+use crate::shards::DueShards;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::contact::ContactField;
 use domain::error_code::ErrorCode;
@@ -236,7 +237,7 @@ fn golden() -> Vec<Golden> {
 pub(super) fn records() -> Vec<Record> {
     let record_of = |(name, event, is_new): Golden| {
         let key = key(merchant_pk(&event.merchant_id), event_sk(event.seq));
-        let attributes = event::attributes(&event, &POLICY).unwrap();
+        let attributes = event::attributes(&event, &POLICY, DueShards::DEFAULT).unwrap();
         let mut record = record(name, event, item_of(key, attributes), event::read);
         // The outbox has changed the others since they were written.
         record.written = record.written.filter(|_| is_new);

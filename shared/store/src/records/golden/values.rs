@@ -1,15 +1,16 @@
 //! The values of the golden records, written out. Each is compared with its file in both directions.
 
 use super::{Record, changed, created, record};
-use crate::item::{Item, opt_s};
+use crate::item::{Item, Update, opt_s};
 use crate::keys::{
     PROFILE, STATE, card_sk, key, merchant_pk, payout_key, push_target_sk, rebind_sk,
 };
 use crate::payout::entry_key;
 use crate::records::{
-    account, card, card_holders, freeze_counter, idempotency, item_of, login_failures, logins,
-    merchant_state, otp_counter, payout, profile, push_target, rebind, session,
+    account, card, card_holders, claim, freeze_counter, idempotency, item_of, login_failures,
+    logins, merchant_state, otp_counter, payout, profile, push_target, rebind, session,
 };
+use crate::shards::DueShards;
 use application::ports::{
     IdempotencyKey, IdempotencyLookup, KeptPushTarget, OwnedPayout, StoredReply,
 };
@@ -143,7 +144,8 @@ pub(super) fn records() -> Vec<Record> {
 fn merchants() -> Vec<Record> {
     let new = MerchantState::onboarded(settings());
     let of_state = |name, state: MerchantState| {
-        let attributes = merchant_state::attributes(&merchant(), &state, t(0)).unwrap();
+        let attributes =
+            merchant_state::attributes(&merchant(), &state, t(0), DueShards::DEFAULT).unwrap();
         let mut item = item_of(key(merchant_pk(&merchant()), STATE), attributes);
         for (slot, session) in (0..).zip(&state.sessions) {
             if let Some(session) = session {
@@ -504,7 +506,7 @@ fn of_rebind(name: &'static str, stage: RebindState) -> Record {
         stage,
         sealed_number: (!has_ended).then(|| Sealed(vec![4, 3, 2, 1])),
     };
-    let attributes = rebind::attributes(&merchant(), &rebind, &POLICY).unwrap();
+    let attributes = rebind::attributes(&merchant(), &rebind, &POLICY, DueShards::DEFAULT).unwrap();
     let key = key(
         merchant_pk(&merchant()),
         rebind_sk(rebind.rebind_id.number()),
@@ -696,7 +698,6 @@ fn idempotency_rows() -> Vec<Record> {
         body: r#"{"rebind_id":"rbd_00001f2b3c4d5f6g7h8j9k","state":"identity_pending"}"#.to_owned(),
     };
     let row = || key(format!("I#{}", wanted().scope), "I");
-    let claim = idempotency::claim(&wanted(), "of the code", t(DAY_S));
     let answered = idempotency::reply(&wanted(), &reply, t(DAY_S)).unwrap();
     let read = move |item: &Item| {
         let wanted = IdempotencyKey {
@@ -706,12 +707,17 @@ fn idempotency_rows() -> Vec<Record> {
         idempotency::read(item, &wanted, t(60))
     };
     vec![
-        record(
-            "idempotency_claim",
-            IdempotencyLookup::Claimed("of the code".to_owned()),
-            item_of(row(), claim),
-            read,
-        ),
+        // Claims are attributes of their rebind since.
+        Record {
+            written: None,
+            ..record(
+                "idempotency_claim",
+                IdempotencyLookup::Claimed("of the code".to_owned()),
+                row(),
+                read,
+            )
+        },
+        claims(),
         record(
             "idempotency_reply",
             IdempotencyLookup::Reply(reply),
@@ -719,4 +725,37 @@ fn idempotency_rows() -> Vec<Record> {
             read,
         ),
     ]
+}
+
+/// A rebind with the claim of one key, and the mark of another one that was answered.
+fn claims() -> Record {
+    let key = |name: &str| IdempotencyKey {
+        scope: format!("1.{name:-<43}"),
+        fingerprint: format!("1.{:-<43}", "body"),
+    };
+    let stage = RebindState::AgreementPending {
+        identity: IdentityProof {
+            confirmed_at: t(120),
+        },
+        attempts: attempts(1, 0, Some(119)),
+    };
+    let mut item = of_rebind("rebind_claimed", stage).written.unwrap();
+    let mut begun = Update::default();
+    claim::begin(&mut begun, &key("claimed"), "of the code", t(DAY_S));
+    let claim = begun.values.remove(":claim").unwrap();
+    item.insert(begun.names["#claim"].clone(), claim);
+    let mut answered = Update::default();
+    claim::answer(&mut answered, &key("answered"));
+    let value = answered.values.remove(":answered").unwrap();
+    item.insert("answered".to_owned(), value);
+    record(
+        "rebind_claimed",
+        (IdempotencyLookup::Claimed("of the code".to_owned()), true),
+        item,
+        move |item| {
+            rebind::read(item)?;
+            let claimed = claim::read(item, &key("claimed"), t(60));
+            Ok((claimed, claim::was_answered(item, &key("answered"))))
+        },
+    )
 }

@@ -1,6 +1,13 @@
 //! A merchant's walk through the real functions, step by step. Any step can be interrupted and repeated like in a real app:
 //! the same request with the same key, and a request for another OTP if none arrived.
 
+use crate::merchant::{
+    DEVICE, Profile, RESERVED_PHONE, magic_card, merchant, merchant_id, wrong_otp,
+};
+use crate::processes::cloud::Kill;
+use crate::processes::template::TABLE;
+use crate::processes::{Outcome, Processes};
+use crate::transport::{HttpCall, Reply, Transport as _, code_in, freeze_code_in, is_otp};
 use application::serve::wall_clock;
 use domain::ids::MerchantId;
 use domain::time::Timestamp;
@@ -8,13 +15,6 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use tests::merchant::{
-    DEVICE, Profile, RESERVED_PHONE, magic_card, merchant, merchant_id, wrong_otp,
-};
-use tests::processes::cloud::Kill;
-use tests::processes::template::TABLE;
-use tests::processes::{Outcome, Processes};
-use tests::transport::{HttpCall, Reply, Transport as _, code_in, freeze_code_in, is_otp};
 
 /// The merchant of all walks.
 const NAME: &str = "plain_1";
@@ -24,29 +24,47 @@ const NAME: &str = "plain_1";
 pub enum Step {
     /// Time passes: seconds.
     Pass(i64),
+    /// A login.
     LogIn,
+    /// The list of cards.
+    ListCards,
+    /// The settlement settings.
+    Settings,
+    /// A rebind that activates the card.
     Create,
+    /// A rebind for a standby card.
     CreateStandby,
     /// The document of another person.
     WrongDocument,
+    /// The merchant's document.
     Identity,
+    /// A wrong OTP of the phone on file.
     WrongIdentityCode,
+    /// The OTP of the phone on file.
     ConfirmIdentity,
+    /// The agreement.
     Read,
+    /// The signature.
     Sign,
+    /// The bank's check.
     CheckCard,
+    /// A wrong code of the card.
     WrongCardCode,
+    /// The code of the card.
     ConfirmCard,
     /// The stream records of every notification that is due.
     Notify,
+    /// The test transaction.
     TestTransfer,
     /// A scheduled run of the clean-up.
     CleanUp,
     /// The OTP that authorises the switch to a standby card.
     AskSwitch,
+    /// The switch to a standby card.
     Switch,
     /// The acquirer's core creates a payout.
     PayOut,
+    /// A freeze with the code of a notification.
     Freeze,
 }
 
@@ -85,9 +103,8 @@ impl Checkpoint {
     /// Saves the current state.
     #[must_use]
     pub fn take(system: &Processes, walk: &Walk, number: usize) -> Self {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let name = format!("killed-{}-{:p}-{number}.db", std::process::id(), system);
-        let tables = folder.join(name);
+        let name = format!("walk-{}-{:p}-{number}.db", std::process::id(), system);
+        let tables = std::env::temp_dir().join(name);
         let _ = std::fs::remove_file(&tables);
         let path = tables.to_str().unwrap();
         system.cloud.database.vacuum_into(path).unwrap();
@@ -222,13 +239,11 @@ impl Walk {
         key: &str,
         kill: Option<Kill>,
     ) -> (Option<Reply>, Vec<String>) {
-        let event = match step {
-            Step::Notify => self.batch.clone(),
-            Step::CleanUp => json!({"time": self.now.to_rfc3339_shanghai()}),
-            Step::PayOut => self.payout(),
-            _ => return system.send_killed(&self.event(step, key), kill).await,
-        };
+        let event = self.event(step, key);
         let function = self.function(system, step);
+        if !matches!(step, Step::Notify | Step::CleanUp | Step::PayOut) {
+            return system.send_killed(&event, kill).await;
+        }
         let (outcome, calls) = system.invoke_killed(function, &event, kill).await;
         let reply = |status, body| Reply {
             what: format!("{step:?}"),
@@ -256,9 +271,18 @@ impl Walk {
         }
     }
 
-    fn event(&self, step: Step, key: &str) -> Value {
-        let (method, path, body) = self.request(step);
-        self.event_of(method, &path, key, &body)
+    /// The event of a step, with this idempotency key if it is a request.
+    #[must_use]
+    pub fn event(&self, step: Step, key: &str) -> Value {
+        match step {
+            Step::Notify => self.batch.clone(),
+            Step::CleanUp => json!({"time": self.now.to_rfc3339_shanghai()}),
+            Step::PayOut => self.payout(),
+            _ => {
+                let (method, path, body) = self.request(step);
+                self.event_of(method, &path, key, &body)
+            }
+        }
     }
 
     fn event_of(&self, method: &str, path: &str, key: &str, body: &Value) -> Value {
@@ -281,6 +305,8 @@ impl Walk {
                 let body = self.merchant.credentials(DEVICE);
                 ("POST", "/v1/sessions".to_owned(), body)
             }
+            Step::ListCards => ("GET", "/v1/cards".to_owned(), Value::Null),
+            Step::Settings => ("GET", "/v1/settlement".to_owned(), Value::Null),
             Step::Create => ("POST", "/v1/rebinds".to_owned(), self.wish(true)),
             Step::CreateStandby => ("POST", "/v1/rebinds".to_owned(), self.wish(false)),
             Step::WrongDocument => ("POST", of("identity"), merchant("plain_2").document()),
