@@ -221,7 +221,6 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
                     .is_none_or(|at| at > run.now) =>
             {
                 self.store.correct_entry(merchant_id, rebind).await?;
-                summary.skipped += 1;
             }
             _ => {}
         }

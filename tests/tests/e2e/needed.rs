@@ -4,12 +4,14 @@
 //!
 //! `tests/template` covers the conditions of the grants, because the local cloud evaluates none of them.
 
-use crate::cleanup::in_year;
+use crate::cleanup::{bank_answers_readably, in_year};
 use crate::permissions::{
-    Probe, REFUSED, Role, asked, asked_until, in_init, invoked, probe, read, step,
+    DENIED_IN_INIT, Probe, REFUSED, Role, asked, asked_until, in_new_process, invoked, probe, read,
+    step,
 };
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::policy::DAY_S;
+use domain::error_code::ErrorCode;
+use domain::policy::{DAY_S, MINUTE_S};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -162,6 +164,7 @@ async fn login(live: &LocalCloud) -> Vec<Probe<'_>> {
             .at(merchant.now())
             .json(&credentials)
     };
+    let log_in_again = log_in.clone();
     // The first login of a device is decided and announced.
     let (newcomer, devices) = (live.merchant().await, AtomicU32::new(0));
     let log_in_anew = move || {
@@ -173,7 +176,7 @@ async fn login(live: &LocalCloud) -> Vec<Probe<'_>> {
     vec![
         asked(&[BATCH, RECORD, UPDATE], "201", log_in),
         asked(&[QUERY, PUT], "201", log_in_anew),
-        in_init(live, "login", &[LOOK_UP]),
+        in_new_process(live, "login", asked(&[LOOK_UP], "201", log_in_again)),
     ]
 }
 
@@ -182,6 +185,8 @@ async fn cards(live: &LocalCloud) -> Vec<Probe<'_>> {
     let standby = app.standby_rebind(&live.card()).await;
     let card_id = standby["new_card"]["card_id"].as_str().unwrap();
     let unbind = format!("/v1/cards/{card_id}/unbind");
+    // A refusal, after the look-up of the idempotency key.
+    let again = || step(&app, "again", "POST", &unbind, &Value::Null);
     vec![
         asked(&[QUERY, RECORD], "200", read(&app, "/v1/cards")),
         asked(
@@ -189,13 +194,8 @@ async fn cards(live: &LocalCloud) -> Vec<Probe<'_>> {
             "204",
             step(&app, "unbind", "POST", &unbind, &Value::Null),
         ),
-        // A refusal, after the look-up of the idempotency key.
-        asked(
-            &[GET],
-            "404 NOT_FOUND",
-            step(&app, "again", "POST", &unbind, &Value::Null),
-        ),
-        in_init(live, "cards", &[LOOK_UP]),
+        asked(&[GET], "404 NOT_FOUND", again()),
+        in_new_process(live, "cards", asked(&[LOOK_UP], "404 NOT_FOUND", again())),
     ]
 }
 
@@ -222,7 +222,15 @@ async fn rebind_request(live: &LocalCloud) -> Vec<Probe<'_>> {
             "201",
             step(&app, "another", "POST", "/v1/rebinds", &another),
         ),
-        in_init(live, "rebind-request", &[LOOK_UP, CARD_AND_ID]),
+        in_new_process(
+            live,
+            "rebind-request",
+            asked(
+                &[LOOK_UP, CARD_AND_ID],
+                "201",
+                step(&app, "another", "POST", "/v1/rebinds", &another),
+            ),
+        ),
     ]
 }
 
@@ -232,6 +240,11 @@ async fn verification(live: &LocalCloud) -> Vec<Probe<'_>> {
         live.merchant().await,
         live.merchant().await,
     );
+    let (_, unknown) = live.logged_in().await;
+    let unknown_identity = format!("{}/identity", unknown.request(&live.card()).await);
+    let unknown_document = unknown.document();
+    let (_, asking) = live.logged_in().await;
+    let bank_check = format!("{}/card-check", asking.to_card_pending(&live.card()).await);
     let app = live.app(&new).await;
     let identity = format!("{}/identity", app.request(&live.card()).await);
     let other = live.app(&seen).await;
@@ -282,7 +295,31 @@ async fn verification(live: &LocalCloud) -> Vec<Probe<'_>> {
             "200",
             step(&app, "document", "POST", &identity, &document),
         ),
-        in_init(live, "verification", &[LOOK_UP, CARD_AND_ID, CODES, SECRET]),
+        in_new_process(
+            live,
+            "verification",
+            asked(
+                &[LOOK_UP, CODES, CARD_AND_ID],
+                "200",
+                step(
+                    &unknown,
+                    "document",
+                    "POST",
+                    &unknown_identity,
+                    &unknown_document,
+                ),
+            ),
+        ),
+        in_new_process(
+            live,
+            "verification",
+            asked_until(
+                &[SECRET],
+                "502 UPSTREAM_UNKNOWN",
+                "200",
+                step(&asking, "check", "POST", &bank_check, &Value::Null),
+            ),
+        ),
     ]
 }
 
@@ -304,7 +341,15 @@ async fn agreement(live: &LocalCloud) -> Vec<Probe<'_>> {
             "409 STEP_OUT_OF_ORDER",
             step(&app, "again", "POST", &sign, &signature),
         ),
-        in_init(live, "agreement", &[LOOK_UP]),
+        in_new_process(
+            live,
+            "agreement",
+            asked(
+                &[LOOK_UP],
+                "409 STEP_OUT_OF_ORDER",
+                step(&app, "again", "POST", &sign, &signature),
+            ),
+        ),
     ]
 }
 
@@ -326,7 +371,15 @@ async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
             "204",
             step(&app, "target", "PUT", "/v1/push-targets/phone", &target),
         ),
-        in_init(live, "settlement", &[LOOK_UP]),
+        in_new_process(
+            live,
+            "settlement",
+            asked(
+                &[LOOK_UP],
+                "400 REQUEST_MALFORMED",
+                step(&app, "wrong", "PUT", "/v1/settlement", &wrong),
+            ),
+        ),
     ]
 }
 
@@ -345,9 +398,14 @@ async fn freezes(live: &LocalCloud) -> Vec<Probe<'_>> {
             .at(merchant.now())
             .json(&body)
     };
+    let freeze_again = freeze.clone();
     vec![
         asked(&[QUERY, RECORD, GET, PUT, UPDATE], "202", freeze),
-        in_init(live, "freezes", &[LOOK_UP, FREEZE]),
+        in_new_process(
+            live,
+            "freezes",
+            asked(&[LOOK_UP, FREEZE], "202", freeze_again),
+        ),
     ]
 }
 
@@ -361,7 +419,7 @@ async fn payouts(live: &LocalCloud) -> Vec<Probe<'_>> {
     let mut create = payout("create_payout");
     create["amount_fen"] = json!(100);
     let core = |taken: &[&'static [&'static str]], event| {
-        invoked(live, taken, ("INTERNAL", "done"), ("payouts", event, false))
+        invoked(live, taken, ("INTERNAL", "done"), ("payouts", event))
     };
     vec![
         core(&[QUERY, RECORD, PUT, UPDATE], create),
@@ -433,7 +491,11 @@ async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
         ),
         // A value that can never be decrypted must not block the other recipients.
         notification(&[HISTORY], "notified, but not the device", "notified"),
-        in_init(live, "confirmation-notice", &[FREEZE]),
+        in_new_process(
+            live,
+            "confirmation-notice",
+            notification(&[FREEZE], "not notified", "notified"),
+        ),
     ]
 }
 
@@ -473,7 +535,7 @@ async fn cooldown_cleanup(live: &LocalCloud) -> Vec<Probe<'_>> {
             live,
             taken,
             (without, "done"),
-            ("cooldown-cleanup", event.clone(), false),
+            ("cooldown-cleanup", event.clone()),
         )
     };
     vec![
@@ -485,8 +547,32 @@ async fn cooldown_cleanup(live: &LocalCloud) -> Vec<Probe<'_>> {
             &events[0],
         ),
         run(&[BATCH, DELETE], "failed in part", &events[1]),
-        in_init(live, "cooldown-cleanup", &[QUERY_SECRET]),
+        in_new_process(live, "cooldown-cleanup", bank_query(live).await),
     ]
+}
+
+/// Runs that have one unreadable bank answer to query. Each is later than the last, so that the query is due.
+async fn bank_query(live: &LocalCloud) -> Probe<'_> {
+    let merchant = in_year(live, 2023).await;
+    let app = live.app(&merchant).await;
+    let card = live
+        .card_with_outcome("garbage", &merchant.holder_name)
+        .await;
+    let path = app.to_card_pending(&card).await;
+    app.check_card(&path)
+        .await
+        .refused(ErrorCode::UpstreamUnknown);
+    bank_answers_readably(live, &path).await;
+    probe(&[QUERY_SECRET], "not answered", "answered", move || {
+        merchant.pass_s(10 * MINUTE_S);
+        let at = merchant.now();
+        Box::pin(async move {
+            match live.clean_up(at).await["bank_answers"].as_u64() {
+                Some(1) => "answered".to_owned(),
+                _ => "not answered".to_owned(),
+            }
+        })
+    })
 }
 
 /// Called through verification, whose reply does not name the missing permission of the bank.
@@ -530,8 +616,12 @@ async fn sandbox_bank(live: &LocalCloud) -> Vec<Probe<'_>> {
         live,
         &[&["dynamodb:Query bank's table"]],
         ("refused", "done"),
-        ("sandbox-bank", statement, false),
+        ("sandbox-bank", statement),
     ));
-    probes.push(in_init(live, "sandbox-bank", &[SECRET, QUERY_SECRET]));
+    let nothing = json!({"requestContext": {"http": {"method": "GET", "path": "/"}}});
+    let taken = [SECRET, QUERY_SECRET];
+    let ended = (DENIED_IN_INIT, "done");
+    let started = invoked(live, &taken, ended, ("sandbox-bank", nothing));
+    probes.push(in_new_process(live, "sandbox-bank", started));
     probes
 }

@@ -253,24 +253,17 @@ fn asking<'l>(
     move || live.ask(&method, &path).token(&token).at(profile.now())
 }
 
-/// An invocation, in a new environment if `anew`.
+/// An invocation.
 pub fn invoked<'l>(
     live: &'l LocalCloud,
     taken: &[&'static [&'static str]],
     (without, with): (&'static str, &'static str),
-    (function, event, anew): (&'static str, Value, bool),
+    (function, event): (&'static str, Value),
 ) -> Probe<'l> {
     probe(taken, without, with, move || {
         let event = event.clone();
         Box::pin(async move {
             let name = &live.system.endpoints().functions[function];
-            if anew {
-                // Sets the function's configuration to its current value, which ends its processes.
-                let path = format!("/2015-03-31/functions/{name}/configuration");
-                let same = json!({"Handler": "bootstrap"});
-                let reply = live.root.rest("lambda", &Method::PUT, &path, &same).await;
-                assert_eq!(reply.status, 200, "{function}");
-            }
             match live.root.run(name, &event).await {
                 Ok(reply) if reply["failed"].as_u64().is_some_and(|failed| failed > 0) => {
                     "failed in part".to_owned()
@@ -289,17 +282,30 @@ pub fn invoked<'l>(
     })
 }
 
-/// The permissions that a function needs before its first request.
-pub fn in_init<'l>(
+/// The probe with new processes of the function for each attempt, because a process keeps its secrets.
+pub fn in_new_process<'l>(
     live: &'l LocalCloud,
     function: &'static str,
-    taken: &[&'static [&'static str]],
+    probe: Probe<'l>,
 ) -> Probe<'l> {
-    let nothing = json!({"requestContext": {"http": {"method": "GET", "path": "/"}}});
-    invoked(
-        live,
-        taken,
-        (DENIED_IN_INIT, "done"),
-        (function, nothing, true),
-    )
+    let attempt = std::sync::Arc::new(probe.attempt);
+    Probe {
+        attempt: Box::new(move || {
+            let attempt = std::sync::Arc::clone(&attempt);
+            Box::pin(async move {
+                end_processes(live, function).await;
+                attempt().await
+            })
+        }),
+        ..probe
+    }
+}
+
+/// Sets the function's configuration to its current value, which ends its processes.
+async fn end_processes(live: &LocalCloud, function: &str) {
+    let name = &live.system.endpoints().functions[function];
+    let path = format!("/2015-03-31/functions/{name}/configuration");
+    let same = json!({"Handler": "bootstrap"});
+    let reply = live.root.rest("lambda", &Method::PUT, &path, &same).await;
+    assert_eq!(reply.status, 200, "{function}");
 }

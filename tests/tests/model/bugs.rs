@@ -79,8 +79,9 @@ impl Bug {
             .find(|item| text(item, "sk").starts_with("E#"));
         let kind = event.map(|item| event::read(item).unwrap().kind());
         let merchant = event.map_or("", |item| text(item, "pk")).to_owned();
+        let is_reservation = items.len() == 1;
         for item in items {
-            self.drop_conditions(item);
+            self.drop_conditions(item, is_reservation);
             let (_, sk) = key_in(item);
             let active = || {
                 let row = rows.get(&merchant, "Y").unwrap();
@@ -144,10 +145,10 @@ impl Bug {
         }
     }
 
-    fn drop_conditions(self, item: &mut TransactWriteItem) {
+    fn drop_conditions(self, item: &mut TransactWriteItem, is_reservation: bool) {
         let (pk, sk) = key_in(item);
         let drops = match self {
-            Self::UnconditionalAttempt => sk.starts_with("R#"),
+            Self::UnconditionalAttempt => is_reservation && sk.starts_with("R#"),
             Self::UnconditionalWrite => pk.starts_with("M#"),
             _ => false,
         };

@@ -121,7 +121,7 @@ fn every_mistake_is_found() {
         let checker = world
             .checker()
             .threads(2)
-            .target_state_count(400_000)
+            .target_state_count(1_000_000)
             .finish_when(HasDiscoveries::AnyOf(BTreeSet::from([*broken])))
             .spawn_bfs()
             .join();
