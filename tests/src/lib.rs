@@ -13,6 +13,7 @@ pub mod history;
 pub mod iam_policy;
 pub mod in_process;
 pub mod invariants;
+pub mod load;
 pub mod local_cloud;
 pub mod merchant;
 pub mod metrics;

@@ -47,7 +47,7 @@ impl<T: Table, K: KeyService> Handler for Agreement<T, K> {
     }
 
     fn usage(&self) -> Usage {
-        self.store.meter().take()
+        self.store.meter().take().with_keys(&self.keys)
     }
 }
 

@@ -41,7 +41,7 @@ impl<T: Table, K: KeyService> Handler for Cards<T, K> {
     }
 
     fn usage(&self) -> Usage {
-        self.store.meter().take()
+        self.store.meter().take().with_keys(&self.keys)
     }
 }
 

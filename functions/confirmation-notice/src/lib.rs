@@ -28,6 +28,7 @@ use domain::sms::render;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::time::Instant;
 use store::Store;
 use store::client::Table;
 use store::outbox::{LeasedNotification, notification_of_keys};
@@ -98,6 +99,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
     /// A record of an unknown shape is skipped with a warning, since a retry would see the same record. A
     /// notification still unsent when the stream discards its record is armed again by the clean-up.
     pub async fn handle(&self, batch: StreamEvent, wall: impl Fn() -> Timestamp) -> BatchReply {
+        let started = Instant::now();
         let budget = InvocationBudget {
             clock: &wall,
             began: wall(),
@@ -132,6 +134,15 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                 break;
             }
         }
+        let usage = self.store.meter().take().with_keys(&self.keys);
+        tracing::info!(
+            store.calls = usage.calls,
+            store.rru = usage.rru,
+            store.wru = usage.wru,
+            keys.calls = usage.key_calls,
+            duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "notifications.handled"
+        );
         let first = first.map(|number| Failure {
             sequence_number: number.to_owned(),
         });

@@ -16,6 +16,7 @@ use application::ports::{
     LoadMerchant, PortError, QueryCheck, QueryTransfer, ReadPayouts, Selector,
 };
 use application::transact::{Loaded, Transactor};
+use application::usage::Usage;
 use domain::decide::Command;
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
@@ -65,6 +66,12 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             bank,
             sandbox,
         }
+    }
+
+    /// What the runs used since the last call of this function.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.store.meter().take()
     }
 
     fn now(&self, event: &ScheduleEvent, wall: Timestamp) -> Result<Timestamp, PortError> {

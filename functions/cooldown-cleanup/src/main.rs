@@ -26,13 +26,14 @@ async fn main() -> Result<(), Error> {
             .deadline()
             .duration_since(std::time::SystemTime::now())
             .unwrap_or_default();
-        let (deadline, id) = (Instant::now() + left, &event.context.request_id);
+        let started = Instant::now();
+        let (deadline, id) = (started + left, &event.context.request_id);
         let run = cleanup.run(&event.payload, wall_clock(), deadline, id);
         let summary = Box::pin(run).await.map_err(|error| Diagnostic {
             error_type: "CleanupFailed".to_owned(),
             error_message: error.to_string(),
         })?;
-        summary.log();
+        summary.log(cleanup.usage(), started.elapsed());
         Ok::<_, Diagnostic>(summary)
     }))
     .await

@@ -1,6 +1,8 @@
 //! The counts of a run, for its log line and its caller.
 
+use application::usage::Usage;
 use serde::Serialize;
+use std::time::Duration;
 
 /// The counts of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -34,8 +36,8 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Writes the counts to the log.
-    pub fn log(&self) {
+    /// Writes the counts to the log, with what the run used and took.
+    pub fn log(&self, usage: Usage, took: Duration) {
         tracing::info!(
             cleanup.expired = self.expired,
             cleanup.completed = self.completed,
@@ -50,6 +52,10 @@ impl Summary {
             cleanup.skipped = self.skipped,
             cleanup.failed = self.failed,
             cleanup.stopped_early = self.stopped_early,
+            store.calls = usage.calls,
+            store.rru = usage.rru,
+            store.wru = usage.wru,
+            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "cleanup.finished"
         );
     }

@@ -58,7 +58,7 @@ impl<T: Table, K: KeyService> Handler for Login<T, K> {
     }
 
     fn usage(&self) -> Usage {
-        self.store.meter().take()
+        self.store.meter().take().with_keys(&self.keys)
     }
 }
 

@@ -20,6 +20,7 @@ use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 use store::Store;
 use store::client::Table;
 
@@ -151,6 +152,7 @@ impl<T: Table> Payouts<T> {
     /// # Errors
     /// A [`Refusal`]; nothing has changed.
     pub async fn handle(&self, event: Value, stage: &DeploymentStage) -> Result<Value, Refusal> {
+        let started = Instant::now();
         let asked = serde_json::from_value::<Operate>(event).ok();
         let operation = asked.as_ref().map(|asked| asked.operation.as_str());
         let done = AssertUnwindSafe(self.operate(asked, stage));
@@ -166,7 +168,9 @@ impl<T: Table> Payouts<T> {
             payout.operation = operation,
             problem.code = done.as_ref().err().map(|refusal| refusal.code.as_str()),
             store.calls = usage.calls,
+            store.rru = usage.rru,
             store.wru = usage.wru,
+            duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "payout.handled"
         );
         done

@@ -80,7 +80,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Handler for Verification<T, K
     }
 
     fn usage(&self) -> Usage {
-        self.store.meter().take()
+        self.store.meter().take().with_keys(&self.keys)
     }
 }
 

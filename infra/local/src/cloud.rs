@@ -1,8 +1,8 @@
-//! The services of the local cloud that only this crate calls: S3, CloudFormation and Lambda.
+//! The services of the local cloud that only this crate calls: S3, CloudFormation, Lambda and CloudWatch Logs.
 //!
-//! The requests are signed here. Three more SDKs, for six operations, would take longer to compile than the rest of this crate.
+//! The requests are signed here. Four more SDKs, for eight operations, would take longer to compile than the rest of this crate.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
 use http::{Method, Request};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::http::{Http, Reply};
@@ -49,7 +49,13 @@ impl Cloud {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         let body = Bytes::from(event.to_string());
         let reply = self
-            .call("lambda", &Method::POST, &path, "application/json", body)
+            .call(
+                "lambda",
+                &Method::POST,
+                &path,
+                ("application/json", None),
+                body,
+            )
             .await?;
         if reply.status != 200 || reply.headers.contains_key("x-amz-function-error") {
             return Err(refused(&format!("invoking {function}"), &reply));
@@ -89,7 +95,7 @@ impl Cloud {
                 "cloudformation",
                 &Method::POST,
                 "/",
-                kind,
+                (kind, None),
                 Bytes::from(form),
             )
             .await?;
@@ -99,9 +105,58 @@ impl Cloud {
         Ok(reply.text())
     }
 
+    /// The log lines of all functions since `since_ms` (Unix milliseconds), oldest first. Lines that are no JSON are left out.
+    pub(crate) async fn log_lines(&self, since_ms: i64) -> Result<Vec<Value>, Error> {
+        let groups = self.logs("DescribeLogGroups", json!({"limit": 50})).await?;
+        let mut lines = Vec::new();
+        for group in groups["logGroups"].as_array().into_iter().flatten() {
+            let mut page = json!({"logGroupName": group["logGroupName"], "startTime": since_ms});
+            loop {
+                let mut found = self.logs("FilterLogEvents", page.clone()).await?;
+                lines.extend(found["events"].as_array().into_iter().flatten().filter_map(
+                    |event| {
+                        let line = serde_json::from_str::<Value>(event["message"].as_str()?);
+                        Some((event["timestamp"].as_i64(), line.ok()?))
+                    },
+                ));
+                page["nextToken"] = found["nextToken"].take();
+                if page["nextToken"].is_null() {
+                    break;
+                }
+            }
+        }
+        lines.sort_by_key(|(at, _)| *at);
+        Ok(lines.into_iter().map(|(_, line)| line).collect())
+    }
+
+    /// Calls an operation of CloudWatch Logs. Retries, because the local cloud fails while functions write to the same log.
+    async fn logs(&self, operation: &str, body: Value) -> Result<Value, Error> {
+        let mut retries = 10;
+        loop {
+            let target = format!("Logs_20140328.{operation}");
+            let body = Bytes::from(body.to_string());
+            let kind = "application/x-amz-json-1.1";
+            let reply = self
+                .call("logs", &Method::POST, "/", (kind, Some(&target)), body)
+                .await?;
+            match reply.status {
+                200 => return reply.json(),
+                500.. if retries > 0 => retries -= 1,
+                _ => return Err(refused(operation, &reply)),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     async fn put(&self, path: &str, body: Bytes) -> Result<(), Error> {
         let reply = self
-            .call("s3", &Method::PUT, path, "application/octet-stream", body)
+            .call(
+                "s3",
+                &Method::PUT,
+                path,
+                ("application/octet-stream", None),
+                body,
+            )
             .await?;
         if reply.status == 200 {
             Ok(())
@@ -115,7 +170,7 @@ impl Cloud {
         service: &str,
         method: &Method,
         path: &str,
-        content_type: &str,
+        (content_type, target): (&str, Option<&str>),
         body: Bytes,
     ) -> Result<Reply, Error> {
         let uri = format!("{}{path}", self.url);
@@ -139,6 +194,7 @@ impl Cloud {
             SignableBody::Bytes(&body)
         };
         let mut headers = vec![("content-type", content_type)];
+        headers.extend(target.map(|target| ("x-amz-target", target)));
         if service == "s3" {
             headers.push(("x-amz-content-sha256", "UNSIGNED-PAYLOAD"));
         }

@@ -1,5 +1,6 @@
 //! `cargo local demo`: merchants' stories, walked over HTTP as the app would. Each step is checked against the contract.
 
+mod costs;
 mod freeze;
 mod micro_deposit;
 mod rebind;

@@ -189,6 +189,11 @@ impl System {
             .collect())
     }
 
+    /// The log lines of all functions since `since_ms` (Unix milliseconds), oldest first.
+    pub(crate) async fn log_lines(&self, since_ms: i64) -> Result<Vec<Value>, Error> {
+        self.cloud.log_lines(since_ms).await
+    }
+
     fn unknown(&self, folder: &str) -> Error {
         let known: Vec<&str> = self
             .endpoints

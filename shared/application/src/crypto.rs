@@ -29,12 +29,15 @@ use domain::rebind::{Mac, Otp, OtpPurpose, Sealed};
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use hashes::HashSecrets;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use subtle::ConstantTimeEq;
 
 /// A key service with the secrets of its hash keys.
 pub struct Keys<K> {
     service: K,
     secrets: HashSecrets,
+    /// Calls to the service since the last [`Keys::take_calls`].
+    calls: AtomicU32,
 }
 
 const SEALED_VERSION: u8 = 1;
@@ -42,13 +45,27 @@ const NONCE_BYTES: usize = 12;
 /// Length of a device's keyed hash: 132 bits distinguish an account's devices.
 const DEVICE_CHARS: usize = 22;
 
+impl<K> Keys<K> {
+    /// The number of calls to the key service since the last call of this function.
+    pub(crate) fn take_calls(&self) -> u32 {
+        self.calls.swap(0, Relaxed)
+    }
+}
+
 impl<K: KeyService> Keys<K> {
     /// Creates the keys. Each hash key's secret is fetched on its first use, or by [`Keys::warm`].
     pub fn new(service: K) -> Self {
         Self {
             service,
             secrets: HashSecrets::default(),
+            calls: AtomicU32::new(0),
         }
+    }
+
+    /// The service, for one call.
+    fn call(&self) -> &K {
+        self.calls.fetch_add(1, Relaxed);
+        &self.service
     }
 
     /// The keyed hash of a device id within an account.
@@ -145,7 +162,7 @@ impl<K: KeyService> Keys<K> {
         context: &[(&str, &str)],
         plain: &str,
     ) -> Result<Sealed, PortError> {
-        let (data_key, wrapped) = self.service.new_data_key(key, context).await?;
+        let (data_key, wrapped) = self.call().new_data_key(key, context).await?;
         let encrypted = self.encrypt(&data_key, context, plain)?;
         let wrapped_len = u16::try_from(wrapped.len())
             .map_err(|_| PortError::Permanent("seal", "the wrapped key is too long".to_owned()))?;
@@ -175,7 +192,7 @@ impl<K: KeyService> Keys<K> {
         if *version != SEALED_VERSION {
             return Err(broken());
         }
-        let data_key = self.service.data_key(key, context, wrapped).await?;
+        let data_key = self.call().data_key(key, context, wrapped).await?;
         decrypt(&data_key, context, encrypted)
     }
 
@@ -200,7 +217,7 @@ impl<K: KeyService> Keys<K> {
     /// When the key service fails.
     pub async fn new_history_key(&self, merchant: &str) -> Result<Sealed, PortError> {
         let (_, wrapped) = self
-            .service
+            .call()
             .new_data_key(DataKey::History, &[("merchant_id", merchant)])
             .await?;
         Ok(Sealed(wrapped))
@@ -218,7 +235,7 @@ impl<K: KeyService> Keys<K> {
     ) -> Result<Secret<String>, PortError> {
         let context = [("merchant_id", merchant)];
         let wrapped = &history_key.0;
-        let key = self.service.data_key(DataKey::History, &context, wrapped);
+        let key = self.call().data_key(DataKey::History, &context, wrapped);
         decrypt(&key.await?, &context, &sealed.0)
     }
 
@@ -232,7 +249,7 @@ impl<K: KeyService> Keys<K> {
         })?;
         let context = [("merchant_id", profile.merchant_id.as_str())];
         let wrapped = &history_key.0;
-        let key = self.service.data_key(DataKey::History, &context, wrapped);
+        let key = self.call().data_key(DataKey::History, &context, wrapped);
         Ok(Sealed(self.encrypt(&key.await?, &context, plain)?))
     }
 

@@ -68,7 +68,7 @@ pub trait Handler {
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError>;
-    /// The request's cost at the table.
+    /// What the request used.
     fn usage(&self) -> crate::usage::Usage;
 }
 
@@ -122,6 +122,7 @@ async fn answer<H: Handler>(
                 store.items_max = usage.items_max,
                 store.rru = usage.rru,
                 store.wru = usage.wru,
+                keys.calls = usage.key_calls,
                 duration_ms,
                 "request.answered"
             )

@@ -4,6 +4,7 @@ use super::peers::{self, Peer};
 use crate::processes::Variant;
 use local::Architecture;
 use local::package::{self, Package};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -45,6 +46,15 @@ pub fn all(functions: &[String]) -> Result<Built, String> {
 }
 
 impl Built {
+    /// The release binaries of the functions, by name.
+    #[must_use]
+    pub fn binaries(&self) -> BTreeMap<String, PathBuf> {
+        let packages = self.packages.iter();
+        packages
+            .map(|package| (package.function.clone(), package.binary.clone()))
+            .collect()
+    }
+
     /// The floors and the peers, with the settings of our functions.
     #[must_use]
     pub fn variants(&self) -> Vec<Variant> {

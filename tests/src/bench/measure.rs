@@ -6,7 +6,10 @@ use super::stats::Samples;
 use crate::processes::Processes;
 use crate::processes::traffic::Totals;
 use serde_json::{Value, json};
+use std::time::Duration;
 
+/// A pause before each cold start, in which the kernel frees the memory of the process before.
+const PAUSE: Duration = Duration::from_millis(20);
 /// The warm-up calls before a warm measurement.
 const WARM_UP: usize = 10;
 
@@ -17,6 +20,8 @@ pub struct Candidate<'m> {
     pub name: String,
     /// The step.
     pub moment: &'m Moment,
+    /// True for a peer.
+    pub is_peer: bool,
 }
 
 impl Candidate<'_> {
@@ -43,10 +48,15 @@ pub struct Cold {
 /// Starts each candidate `runs` times, in turn.
 pub async fn cold(system: &Processes, candidates: &[Candidate<'_>], runs: usize) -> Vec<Cold> {
     let mut results = vec![Cold::default(); candidates.len()];
+    // The peers come last: each displaces much more of the processor's caches.
+    let mut turns: Vec<usize> = (0..candidates.len()).collect();
+    turns.sort_by_key(|place| candidates[*place].is_peer);
     for _ in 0..runs {
-        for (candidate, result) in candidates.iter().zip(&mut results) {
+        for place in &turns {
+            let (candidate, result) = (&candidates[*place], &mut results[*place]);
             system.end(&candidate.name);
             candidate.restore(system);
+            tokio::time::sleep(PAUSE).await;
             let _ = system.cloud.traffic.take();
             let event = &candidate.moment.event;
             let (reply, timing) = system.timed(&candidate.name, event).await;

@@ -6,6 +6,8 @@
 //! - [`capacity`]: what a large acquirer needs
 //! - [`clean_up`]: what the clean-up costs among many merchants; [`instructions`]: counts that do not depend on the machine
 //! - [`contract`]: the peers do what the product does
+//! - [`load`]: many clients at once
+//! - [`memory`]: what a memory size costs
 //! - [`throttled`]: first calls with a seventh of a processor
 //! - [`report`]: the tables; [`budgets`]: the limits and how they stand; [`plot`]: the picture
 //!
@@ -17,7 +19,9 @@ pub mod capacity;
 pub mod clean_up;
 pub mod contract;
 pub mod instructions;
+pub mod load;
 pub mod measure;
+pub mod memory;
 pub mod peers;
 pub mod plot;
 pub mod process_stats;
@@ -58,24 +62,30 @@ pub struct Row {
 
 /// Starts the host with everything that was built.
 pub async fn host(built: &Built) -> Processes {
-    let released = built.packages.iter();
-    let released = released.map(|package| (package.function.clone(), package.binary.clone()));
     Processes::with(Options {
         tls: Some(LocalTls::create(&build::folder())),
-        binaries: released.collect(),
+        binaries: built.binaries(),
         variants: built.variants(),
         ..Options::default()
     })
     .await
 }
 
-/// Measures all steps. Returns the rows and the cold starts of the PutItem floor.
+/// The function that makes one TLS PutItem and nothing else.
+pub struct Floor {
+    /// Its cold starts.
+    pub cold: Cold,
+    /// Its warm calls.
+    pub warm: Warm,
+}
+
+/// Measures all steps. Returns the rows and the PutItem floor.
 pub async fn steps(
     system: &Processes,
     built: &Built,
     plan: &Plan,
     moments: &[Moment],
-) -> (Vec<Row>, Cold) {
+) -> (Vec<Row>, Floor) {
     let is_chosen =
         |moment: &&Moment| plan.functions.is_empty() || plan.functions.contains(&moment.function);
     let mut candidates = Vec::new();
@@ -90,10 +100,14 @@ pub async fn steps(
             peer.function == moment.function && scene::PEER_STEPS.contains(&moment.step)
         });
         let before = built.before.iter().map(|_| before_name(&moment.function));
-        let group: Vec<Candidate> = own
-            .chain(before)
-            .chain(peers.map(peer_name))
-            .map(|name| Candidate { name, moment })
+        let ours = own.chain(before).map(|name| (name, false));
+        let group: Vec<Candidate> = ours
+            .chain(peers.map(|peer| (peer_name(peer), true)))
+            .map(|(name, is_peer)| Candidate {
+                name,
+                moment,
+                is_peer,
+            })
             .collect();
         candidates.extend(group.iter().cloned());
         groups.push((place, group));
@@ -101,9 +115,16 @@ pub async fn steps(
     candidates.push(Candidate {
         name: PUT_ITEM.to_owned(),
         moment: &moments[0],
+        is_peer: false,
     });
     let mut cold = measure::cold(system, &candidates, plan.cold_runs).await;
-    let floor = cold.pop().unwrap();
+    let put_item = candidates.split_off(candidates.len() - 1);
+    let floor = Floor {
+        cold: cold.pop().unwrap(),
+        warm: measure::warm(system, &put_item, plan.warm_runs)
+            .await
+            .swap_remove(0),
+    };
     let mut cold = cold.into_iter();
     let mut rows = Vec::new();
     for (place, group) in groups {
@@ -150,11 +171,14 @@ pub async fn run(plan: &Plan) -> Result<usize, String> {
         .map(|row| Candidate {
             name: row.name.clone(),
             moment: &moments[row.place],
+            is_peer: false,
         })
         .collect();
     let throttled = throttled::run(&system, &own).await;
-    let mut runs = Vec::new();
+    let (mut runs, mut load) = (Vec::new(), None);
     if plan.functions.is_empty() {
+        say("the load");
+        load = Some(load::run(&built).await);
         for stored in STORED {
             say(&format!("the clean-up among {stored} merchants"));
             runs.push(clean_up::run(&built, stored).await);
@@ -167,8 +191,10 @@ pub async fn run(plan: &Plan) -> Result<usize, String> {
         rows: &rows,
         throttled: &throttled,
         clean_up: &runs,
+        load: load.as_ref(),
     };
     let budgets = results.budgets();
+    let prices = Prices::load().map_err(|error| error.to_string())?;
     let mut tables = vec![
         format!(
             "Milliseconds: medians of {} cold starts and {} warm calls. `cold` is init and first call; `floor` is cold in \
@@ -178,11 +204,12 @@ pub async fn run(plan: &Plan) -> Result<usize, String> {
         results.times(),
         results.usage(),
         results.throttled(),
+        memory::table(results.named(), &prices),
         results.sizes(),
     ];
-    if !runs.is_empty() {
+    if let Some(load) = &load {
+        tables.push(load.table());
         tables.push(results.clean_up());
-        let prices = Prices::load().map_err(|error| error.to_string())?;
         tables.push(capacity::table(empty, after, uses, &prices));
     }
     tables.push(budgets::table(&budgets));

@@ -42,7 +42,7 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     see_the_old_card(&mut walk, &rebind).await?;
     be_refused(&mut walk).await?;
     read_the_history(&mut walk).await?;
-    Ok(walk.end())
+    walk.end().await
 }
 
 /// Freezes without a login: first with a wrong code, then with the right one. Both replies are the same. Returns the thief's

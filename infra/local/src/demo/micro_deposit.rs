@@ -35,7 +35,7 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
         .await?;
     test_the_card(&mut walk, &rebind).await?;
     see_the_payouts(&mut walk, &activated).await?;
-    Ok(walk.end())
+    walk.end().await
 }
 
 async fn receive_the_deposit(walk: &mut Walk<'_>, rebind: &str) -> Result<(), Error> {

@@ -29,7 +29,7 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     see_the_hold(&mut walk).await?;
     be_refused_in_the_cooldown(&mut walk, &activated).await?;
     let_a_month_pass(&mut walk, &rebind, &activated).await?;
-    Ok(walk.end())
+    walk.end().await
 }
 
 async fn see_the_old_card(walk: &mut Walk<'_>) -> Result<(), Error> {

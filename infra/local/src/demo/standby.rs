@@ -52,7 +52,7 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     walk.wait_until(free_at, "by a week");
     walk.log_in("Log in a week later 一周后登录").await?;
     unbind_the_old_card(&mut walk, &rebind, &cards).await?;
-    Ok(walk.end())
+    walk.end().await
 }
 
 /// The rebind is completed, but the card cannot be used for a day: as long as the hold of a new card.

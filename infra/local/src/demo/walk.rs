@@ -10,12 +10,17 @@ use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration as Span, OffsetDateTime};
 
+use super::costs;
 use crate::error::Error;
 use crate::http::Http;
+use crate::prices::Prices;
 use crate::system::System;
 
 /// Time limit for an SMS, from the request that causes it.
 const SMS_LIMIT: Duration = Duration::from_secs(15);
+
+/// Time limit for the log lines of a story.
+const LOG_LIMIT: Duration = Duration::from_secs(10);
 
 /// The merchant and the card of a story. Stories share none of them.
 pub(super) struct Cast {
@@ -117,6 +122,10 @@ pub(super) struct Walk<'a> {
     read: BTreeMap<String, usize>,
     step: String,
     steps: u32,
+    /// The number of requests to the API.
+    requests: usize,
+    /// When the story began, in Unix milliseconds.
+    began_ms: i64,
 }
 
 impl<'a> Walk<'a> {
@@ -133,12 +142,32 @@ impl<'a> Walk<'a> {
             read: BTreeMap::new(),
             step: String::new(),
             steps: 0,
+            requests: 0,
+            began_ms: unix_ms(OffsetDateTime::now_utc()),
         })
     }
 
-    /// Ends the story and returns the number of its steps.
-    pub(super) fn end(self) -> u32 {
-        self.steps
+    /// Ends the story: prints what it cost, and returns the number of its steps.
+    pub(super) async fn end(self) -> Result<u32, Error> {
+        let prices = Prices::load().map_err(invalid_request)?;
+        let deadline = Instant::now() + LOG_LIMIT;
+        let mut lines = Vec::new();
+        // The line of the last notification follows its SMS.
+        loop {
+            let before = lines.len();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            lines = self.system.log_lines(self.began_ms).await?;
+            let is_complete = costs::requests(&lines) >= self.requests && lines.len() == before;
+            if is_complete || Instant::now() > deadline {
+                break;
+            }
+        }
+        self.expect(
+            costs::requests(&lines) == self.requests,
+            "one log line for each request",
+        )?;
+        costs::print(&lines, &prices);
+        Ok(self.steps)
     }
 
     /// Switches to another app and returns the previous one.
@@ -192,6 +221,7 @@ impl<'a> Walk<'a> {
         status: u16,
     ) -> Result<Value, Error> {
         self.begin(step);
+        self.requests += 1;
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.system.endpoints().api_url))
@@ -355,6 +385,10 @@ impl<'a> Walk<'a> {
             what: format!("expected: {what}"),
         }
     }
+}
+
+fn unix_ms(at: OffsetDateTime) -> i64 {
+    at.unix_timestamp() * 1_000 + i64::from(at.millisecond())
 }
 
 fn invalid_request(error: impl ToString) -> Error {

@@ -35,6 +35,7 @@ impl Marks {
 }
 
 /// Sorted latencies.
+#[derive(Debug)]
 pub struct Latencies(Vec<Duration>);
 
 impl Latencies {
@@ -55,7 +56,9 @@ impl Latencies {
         self.at(50)
     }
 
-    fn at(&self, percent: usize) -> Duration {
+    /// The latency that `percent` of the requests do not exceed.
+    #[must_use]
+    pub fn at(&self, percent: usize) -> Duration {
         let last = self.0.len().saturating_sub(1);
         let place = (self.0.len() * percent / 100).min(last);
         self.0.get(place).copied().unwrap_or_default()

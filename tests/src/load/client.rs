@@ -1,6 +1,9 @@
 //! One of many clients. Each has its own merchant, who rebinds repeatedly, a month apart by the merchant's own clock.
 
-use crate::marks::Marks;
+use super::marks::Marks;
+use crate::merchant::{Merchant, Profile, card_path, luhn, wrong_otp};
+use crate::processes::Processes;
+use crate::transport::{HttpCall, Reply, Transport};
 use domain::event_kind::EventKind;
 use domain::history::Recorded;
 use domain::notification::{Recipient, notification};
@@ -10,9 +13,6 @@ use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tests::merchant::{Merchant, Profile, card_path, luhn, wrong_otp};
-use tests::processes::Processes;
-use tests::transport::{HttpCall, Reply, Transport};
 use tokio::sync::Notify;
 
 /// The maximum number of attempts for a request under concurrent writes.
