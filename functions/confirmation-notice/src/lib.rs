@@ -17,6 +17,7 @@ use application::error::HandlerError;
 use application::ports::{
     KeptPushTarget, KeyService, ListPushTargets, PortError, Pushed, SendPush, SendSms, SmsAnswer,
 };
+use application::usage::Usage;
 use change::Announced;
 use domain::decide::NotifiedBy;
 use domain::history::ChainedEvent;
@@ -93,6 +94,12 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         }
     }
 
+    /// What this function used since the last call.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.store.meter().take().with_keys(&self.keys)
+    }
+
     /// Handles a batch in order. Reports the first record that failed or did not fit into the time budget; the stream
     /// resumes there.
     ///
@@ -134,7 +141,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                 break;
             }
         }
-        let usage = self.store.meter().take().with_keys(&self.keys);
+        let usage = self.usage();
         tracing::info!(
             store.calls = usage.calls,
             store.rru = usage.rru,

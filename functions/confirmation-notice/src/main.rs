@@ -24,6 +24,7 @@ async fn main() -> Result<(), Error> {
         aws.push(),
         DeploymentStage::new(env("STAGE")?).is_sandbox(),
     );
+    let _ = notice.usage(); // what init used belongs to no batch
     lambda_runtime::run(service_fn(async |event: LambdaEvent<StreamEvent>| {
         let handled = notice.handle(event.payload, wall_clock);
         Ok::<_, Error>(Box::pin(handled).await)

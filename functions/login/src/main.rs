@@ -1,6 +1,5 @@
 //! The `login` function: wiring. Its use cases are in [`login`].
 
-use application::crypto::password;
 use application::init;
 use application::ports::HashKey;
 use aws::settings::{Aws, env};
@@ -17,7 +16,6 @@ async fn main() -> Result<(), Error> {
     let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
     let keys = aws.keys(&[HashKey::LookUp])?;
     init::warm(&store, &keys).await;
-    password::warm()?;
     let handler = Login::new(store, keys);
     runtime::serve(&handler).await
 }

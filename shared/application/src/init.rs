@@ -17,9 +17,7 @@ const NOBODY: &str = "mer_none";
 /// A failure ends nothing, because the first request does the same again: it is logged, and the function starts.
 pub async fn warm<S: LoadMerchant, K: KeyService>(store: &S, keys: &Keys<K>) {
     let both = async { futures::join!(connect(store), keys.warm()) };
-    let done = timeout(INIT_LIMIT, both).await;
-    let _ = keys.take_calls(); // no request made them
-    let cause = match done {
+    let cause = match timeout(INIT_LIMIT, both).await {
         Ok((Ok(()), Ok(()))) => return,
         Ok((Err(error), _) | (_, Err(error))) => error.to_string(),
         Err(_) => "no answer in time".to_owned(),

@@ -11,6 +11,7 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 /// When `STAGE` is not set, or the runtime fails.
 pub async fn serve<H: Handler>(handler: &H) -> Result<(), Error> {
     let stage = &DeploymentStage::new(env("STAGE")?);
+    let _ = handler.usage(); // what init used belongs to no request
     lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
         Ok::<_, Error>(respond(handler, stage, event.payload).await)
     }))
