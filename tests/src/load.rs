@@ -51,7 +51,7 @@ pub struct Load {
     pub clean_ups: u32,
     /// Replies that are not part of the flow, 5xx included.
     pub wrong: Vec<String>,
-    /// Acknowledged events that the table does not hold exactly once, and events that nobody acknowledged.
+    /// Acknowledged events that the table does not hold exactly once, and events that were not acknowledged.
     pub lost: Vec<String>,
     /// How much the memory of each process grew after warm-up, in KiB, the largest last.
     pub growth_kib: Vec<(u64, String)>,
@@ -69,7 +69,7 @@ impl Load {
     }
 }
 
-/// Lets all clients work for `time`. Afterwards compares the table with what they were told.
+/// Lets all clients work for `time`. Afterwards compares the table with the acknowledged events.
 pub async fn run(system: Processes, time: Duration) -> Load {
     let system = Arc::new(system);
     let begins = wall_clock();

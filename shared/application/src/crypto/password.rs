@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn unknown_account_is_compared_with_a_full_hash() {
         assert!(PasswordHash::parse(&decoy()).is_ok());
-        let password = Secret::new("nobody".to_owned());
+        let password = Secret::new("a password".to_owned());
         assert!(!is_right(&password, None).unwrap());
         let kept = hash(&password).unwrap();
         assert!(is_right(&password, Some(kept.expose())).unwrap());
