@@ -2,7 +2,7 @@
 //!
 //! Every reply is validated against `infra/openapi.json` and searched for secrets before a test sees it.
 
-use crate::aws::{Caller, LOGS, SECRETS};
+use crate::aws::{Caller, SECRETS};
 use crate::merchant::{self, Ask, DEVICE, Merchant, Profile, luhn};
 use crate::openapi::{Contract, PROBLEM};
 use crate::secrets::{Kind, Secrets};
@@ -373,44 +373,13 @@ impl LocalCloud {
 
     /// All log groups.
     pub async fn log_groups(&self) -> Vec<String> {
-        let groups = self.logs("DescribeLogGroups", &json!({"limit": 50})).await;
-        assert!(groups["nextToken"].is_null(), "more than one page");
-        let groups = groups["logGroups"].as_array().unwrap();
-        let names = groups.iter().map(|group| group["logGroupName"].as_str());
-        names.map(|name| name.unwrap().to_owned()).collect()
-    }
-
-    /// Reads logs. Retries, because the local cloud fails occasionally while functions are writing to them.
-    async fn logs(&self, operation: &str, body: &Value) -> Value {
-        let mut failed = String::new();
-        for _ in 0..10 {
-            match self.root.json(&LOGS, operation, body).await {
-                Ok(page) => return page,
-                Err(error) if error == "InternalError" => failed = error,
-                Err(error) => panic!("{error}"),
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        }
-        panic!("{failed}");
+        self.system.log_groups().await.unwrap()
     }
 
     /// Every line in one log group.
     pub async fn log_of(&self, group: &str) -> Vec<String> {
-        let (mut lines, mut token) = (Vec::new(), Value::Null);
-        loop {
-            let mut body = json!({"logGroupName": group, "limit": 10_000});
-            if !token.is_null() {
-                body["nextToken"] = token;
-            }
-            let page = self.logs("FilterLogEvents", &body).await;
-            let events = page["events"].as_array().unwrap();
-            let texts = events.iter().map(|event| event["message"].as_str());
-            lines.extend(texts.map(|text| text.unwrap().to_owned()));
-            token = page["nextToken"].clone();
-            if token.is_null() {
-                return lines;
-            }
-        }
+        let lines = self.system.log_of(group, 0).await.unwrap();
+        lines.into_iter().map(|(_, line)| line).collect()
     }
 
     /// Every log line.

@@ -17,7 +17,7 @@ use application::error::HandlerError;
 use application::ports::{
     KeptPushTarget, KeyService, ListPushTargets, PortError, Pushed, SendPush, SendSms, SmsAnswer,
 };
-use application::usage::Usage;
+use application::usage::{Usage, whole_ms};
 use change::Announced;
 use domain::decide::NotifiedBy;
 use domain::history::ChainedEvent;
@@ -147,7 +147,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             store.rru = usage.rru,
             store.wru = usage.wru,
             keys.calls = usage.key_calls,
-            duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            duration_ms = whole_ms(started.elapsed()),
             "notifications.handled"
         );
         let first = first.map(|number| Failure {

@@ -1,6 +1,6 @@
 //! The counts of a run, for its log line and its caller.
 
-use application::usage::Usage;
+use application::usage::{Usage, whole_ms};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ impl Summary {
             store.calls = usage.calls,
             store.rru = usage.rru,
             store.wru = usage.wru,
-            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            duration_ms = whole_ms(took),
             "cleanup.finished"
         );
     }

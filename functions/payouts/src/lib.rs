@@ -8,6 +8,7 @@ use application::error::HandlerError;
 use application::ports::{LoadMerchant, OwnedPayout, PortError, ReadPayouts, Selector};
 use application::serve::{DeploymentStage, wall_clock};
 use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
+use application::usage::whole_ms;
 use domain::decide::Command;
 use domain::error_code::ErrorCode;
 use domain::ids::{MerchantId, PayoutId};
@@ -170,7 +171,7 @@ impl<T: Table> Payouts<T> {
             store.calls = usage.calls,
             store.rru = usage.rru,
             store.wru = usage.wru,
-            duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            duration_ms = whole_ms(started.elapsed()),
             "payout.handled"
         );
         done

@@ -105,32 +105,51 @@ impl Cloud {
         Ok(reply.text())
     }
 
-    /// The log lines of all functions since `since_ms` (Unix milliseconds), oldest first. Lines that are no JSON are left out.
-    pub(crate) async fn log_lines(&self, since_ms: i64) -> Result<Vec<Value>, Error> {
-        let groups = self.logs("DescribeLogGroups", json!({"limit": 50})).await?;
-        let mut lines = Vec::new();
-        for group in groups["logGroups"].as_array().into_iter().flatten() {
-            let mut page = json!({"logGroupName": group["logGroupName"], "startTime": since_ms});
-            loop {
-                let mut found = self.logs("FilterLogEvents", page.clone()).await?;
-                lines.extend(found["events"].as_array().into_iter().flatten().filter_map(
-                    |event| {
-                        let line = serde_json::from_str::<Value>(event["message"].as_str()?);
-                        Some((event["timestamp"].as_i64(), line.ok()?))
-                    },
-                ));
-                page["nextToken"] = found["nextToken"].take();
-                if page["nextToken"].is_null() {
-                    break;
-                }
+    /// The names of all log groups.
+    pub(crate) async fn log_groups(&self) -> Result<Vec<String>, Error> {
+        let all = json!({"limit": 50});
+        let groups = self.logs_of("DescribeLogGroups", all, "logGroups").await?;
+        let names = groups.iter().map(|group| group["logGroupName"].as_str());
+        Ok(names.flatten().map(str::to_owned).collect())
+    }
+
+    /// The lines of a log group since `since_ms`, each with its time. Times are Unix milliseconds.
+    pub(crate) async fn log_of(
+        &self,
+        group: &str,
+        since_ms: i64,
+    ) -> Result<Vec<(i64, String)>, Error> {
+        let since = json!({"logGroupName": group, "startTime": since_ms, "limit": 10_000});
+        let events = self.logs_of("FilterLogEvents", since, "events").await?;
+        let lines = events.iter().filter_map(|event| {
+            let text = event["message"].as_str()?;
+            Some((event["timestamp"].as_i64()?, text.to_owned()))
+        });
+        Ok(lines.collect())
+    }
+
+    /// All pages of a list of CloudWatch Logs.
+    async fn logs_of(
+        &self,
+        operation: &str,
+        mut request: Value,
+        list: &str,
+    ) -> Result<Vec<Value>, Error> {
+        let mut all = Vec::new();
+        loop {
+            let mut page = self.logs(operation, &request).await?;
+            if let Value::Array(items) = page[list].take() {
+                all.extend(items);
             }
+            if page["nextToken"].is_null() {
+                return Ok(all);
+            }
+            request["nextToken"] = page["nextToken"].take();
         }
-        lines.sort_by_key(|(at, _)| *at);
-        Ok(lines.into_iter().map(|(_, line)| line).collect())
     }
 
     /// Calls an operation of CloudWatch Logs. Retries, because the local cloud fails while functions write to the same log.
-    async fn logs(&self, operation: &str, body: Value) -> Result<Value, Error> {
+    async fn logs(&self, operation: &str, body: &Value) -> Result<Value, Error> {
         let mut retries = 10;
         loop {
             let target = format!("Logs_20140328.{operation}");

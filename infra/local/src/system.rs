@@ -189,9 +189,20 @@ impl System {
             .collect())
     }
 
-    /// The log lines of all functions since `since_ms` (Unix milliseconds), oldest first.
-    pub(crate) async fn log_lines(&self, since_ms: i64) -> Result<Vec<Value>, Error> {
-        self.cloud.log_lines(since_ms).await
+    /// The names of all log groups.
+    ///
+    /// # Errors
+    /// When the local cloud does not answer.
+    pub async fn log_groups(&self) -> Result<Vec<String>, Error> {
+        self.cloud.log_groups().await
+    }
+
+    /// The lines of a log group since `since_ms`, each with its time. Times are Unix milliseconds.
+    ///
+    /// # Errors
+    /// When there is no such group, or the local cloud does not answer.
+    pub async fn log_of(&self, group: &str, since_ms: i64) -> Result<Vec<(i64, String)>, Error> {
+        self.cloud.log_of(group, since_ms).await
     }
 
     fn unknown(&self, folder: &str) -> Error {

@@ -3,6 +3,7 @@
 use crate::crypto;
 use crate::error::HandlerError;
 use crate::ports::PortError;
+use crate::usage::whole_ms;
 use api::event::{HttpEvent, Request};
 use api::reply::{HttpResponse, Reply};
 use api::routes::Route;
@@ -108,7 +109,7 @@ async fn answer<H: Handler>(
     let (reply, cause) = reply_of(outcome.ok(), &support_ref);
     let usage = handler.usage();
     let code = reply.code.map(ErrorCode::as_str);
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let duration_ms = whole_ms(started.elapsed());
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(

@@ -1,6 +1,7 @@
 //! What a request used, for its log line, its price and the budget tests.
 
 use crate::crypto::Keys;
+use std::time::Duration;
 
 /// The number of calls and the consumed capacity.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -15,6 +16,12 @@ pub struct Usage {
     pub items_max: usize,
     /// Calls to the key service.
     pub key_calls: u32,
+}
+
+/// A duration in whole milliseconds, for a log line.
+#[must_use]
+pub fn whole_ms(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Usage {

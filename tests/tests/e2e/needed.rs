@@ -204,6 +204,7 @@ async fn rebind_request(live: &LocalCloud) -> Vec<Probe<'_>> {
     let path = app.request(&live.card()).await;
     let cancel = format!("{path}/cancel");
     let another = app.request_body(&live.card());
+    let request = || step(&app, "another", "POST", "/v1/rebinds", &another);
     vec![
         asked(&[QUERY, RECORD], "200", read(&app, "/v1/rebinds")),
         asked(&[BATCH], "200", read(&app, &path)),
@@ -217,19 +218,11 @@ async fn rebind_request(live: &LocalCloud) -> Vec<Probe<'_>> {
             "409 STEP_OUT_OF_ORDER",
             step(&app, "again", "POST", &cancel, &Value::Null),
         ),
-        asked(
-            &[&["kms:GenerateDataKey card key"]],
-            "201",
-            step(&app, "another", "POST", "/v1/rebinds", &another),
-        ),
+        asked(&[&["kms:GenerateDataKey card key"]], "201", request()),
         in_new_process(
             live,
             "rebind-request",
-            asked(
-                &[LOOK_UP, CARD_AND_ID],
-                "201",
-                step(&app, "another", "POST", "/v1/rebinds", &another),
-            ),
+            asked(&[LOOK_UP, CARD_AND_ID], "201", request()),
         ),
     ]
 }
@@ -329,6 +322,7 @@ async fn agreement(live: &LocalCloud) -> Vec<Probe<'_>> {
     app.identify(&path).await;
     let signature = app.signature(&path).await;
     let sign = format!("{path}/agreement");
+    let again = || step(&app, "again", "POST", &sign, &signature);
     vec![
         asked(&[QUERY, RECORD], "200", read(&app, &sign)),
         asked(
@@ -336,19 +330,11 @@ async fn agreement(live: &LocalCloud) -> Vec<Probe<'_>> {
             "200",
             step(&app, "sign", "POST", &sign, &signature),
         ),
-        asked(
-            &[GET],
-            "409 STEP_OUT_OF_ORDER",
-            step(&app, "again", "POST", &sign, &signature),
-        ),
+        asked(&[GET], "409 STEP_OUT_OF_ORDER", again()),
         in_new_process(
             live,
             "agreement",
-            asked(
-                &[LOOK_UP],
-                "409 STEP_OUT_OF_ORDER",
-                step(&app, "again", "POST", &sign, &signature),
-            ),
+            asked(&[LOOK_UP], "409 STEP_OUT_OF_ORDER", again()),
         ),
     ]
 }
@@ -356,16 +342,13 @@ async fn agreement(live: &LocalCloud) -> Vec<Probe<'_>> {
 async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
     let (merchant, app) = live.logged_in().await;
     let wrong = json!({"cycle": "T9"});
+    let malformed = || step(&app, "wrong", "PUT", "/v1/settlement", &wrong);
     let target = json!({"platform": "apns", "token": format!("token-of-{}", merchant.id)});
     live.secrets
         .add(Kind::PushToken, target["token"].as_str().unwrap());
     vec![
         asked(&[QUERY, RECORD], "200", read(&app, "/v1/payouts")),
-        asked(
-            &[GET],
-            "400 REQUEST_MALFORMED",
-            step(&app, "wrong", "PUT", "/v1/settlement", &wrong),
-        ),
+        asked(&[GET], "400 REQUEST_MALFORMED", malformed()),
         asked(
             &[PUT, UPDATE, HISTORY],
             "204",
@@ -374,11 +357,7 @@ async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
         in_new_process(
             live,
             "settlement",
-            asked(
-                &[LOOK_UP],
-                "400 REQUEST_MALFORMED",
-                step(&app, "wrong", "PUT", "/v1/settlement", &wrong),
-            ),
+            asked(&[LOOK_UP], "400 REQUEST_MALFORMED", malformed()),
         ),
     ]
 }

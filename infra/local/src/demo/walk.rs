@@ -156,7 +156,7 @@ impl<'a> Walk<'a> {
         loop {
             let before = lines.len();
             tokio::time::sleep(Duration::from_millis(500)).await;
-            lines = self.system.log_lines(self.began_ms).await?;
+            lines = self.log_lines().await?;
             let is_complete = costs::requests(&lines) >= self.requests && lines.len() == before;
             if is_complete || Instant::now() > deadline {
                 break;
@@ -168,6 +168,18 @@ impl<'a> Walk<'a> {
         )?;
         costs::print(&lines, &prices);
         Ok(self.steps)
+    }
+
+    /// The functions' log lines since the story began, oldest first.
+    async fn log_lines(&self) -> Result<Vec<Value>, Error> {
+        let mut lines = Vec::new();
+        for group in self.system.log_groups().await? {
+            lines.extend(self.system.log_of(&group, self.began_ms).await?);
+        }
+        lines.sort_by_key(|(at_ms, _)| *at_ms);
+        // The local cloud's own lines are not JSON.
+        let parsed = lines.iter().map(|(_, line)| serde_json::from_str(line));
+        Ok(parsed.flatten().collect())
     }
 
     /// Switches to another app and returns the previous one.
