@@ -11,16 +11,20 @@ pub const PASSES: u32 = 2;
 /// Parallel lanes.
 pub const LANES: u32 = 1;
 /// The length of the hash itself.
-const HASH_BYTES: usize = 32;
+pub const HASH_BYTES: usize = 32;
 /// The lengths of a salt: the algorithm's least one, and the greatest one of a PHC string.
 const SALT_BYTES: std::ops::RangeInclusive<usize> = 8..=48;
 
 /// A PHC string of argon2id with exactly these parameters.
 ///
-/// A login verifies with the parameters of the stored hash. Another cost would tell existing accounts from unknown ones by
-/// time, and a greater one could exhaust the memory of the function.
+/// Another cost would tell existing accounts from unknown ones by time, and a greater one could exhaust the memory of the
+/// function.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PasswordHash(Secret<String>);
+pub struct PasswordHash {
+    text: Secret<String>,
+    salt: Secret<Vec<u8>>,
+    hash: Secret<Vec<u8>>,
+}
 
 /// The text is not an argon2id hash with the parameters of this system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,30 +35,60 @@ pub struct PasswordHash(Secret<String>);
 pub struct OtherPasswordHash;
 
 impl PasswordHash {
+    /// The PHC string of this salt, of 8 to 48 bytes, and this hash.
+    #[must_use]
+    pub fn new(salt: &[u8], hash: [u8; HASH_BYTES]) -> Self {
+        let [salt_text, hash_text] = [salt, &hash].map(|bytes| STANDARD_NO_PAD.encode(bytes));
+        Self {
+            text: format!("{}{salt_text}${hash_text}", prefix()).into(),
+            salt: salt.to_vec().into(),
+            hash: hash.to_vec().into(),
+        }
+    }
+
     /// Parses a PHC string.
     ///
     /// # Errors
     /// [`OtherPasswordHash`] for another algorithm, version or parameter, and for a text that is not a PHC string.
     pub fn parse(text: &str) -> Result<Self, OtherPasswordHash> {
-        let ours = format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$");
-        let rest = text.strip_prefix(&ours);
+        let rest = text.strip_prefix(&prefix());
         let (salt, hash) = rest
             .and_then(|rest| rest.split_once('$'))
             .ok_or(OtherPasswordHash)?;
-        let length = |part: &str| STANDARD_NO_PAD.decode(part).ok().map(|bytes| bytes.len());
-        let has_salt = length(salt).is_some_and(|length| SALT_BYTES.contains(&length));
-        if has_salt && length(hash) == Some(HASH_BYTES) {
-            Ok(Self(Secret::new(text.to_owned())))
-        } else {
-            Err(OtherPasswordHash)
+        let bytes = |part: &str| STANDARD_NO_PAD.decode(part).map_err(|_| OtherPasswordHash);
+        let (salt, hash) = (bytes(salt)?, bytes(hash)?);
+        if !SALT_BYTES.contains(&salt.len()) || hash.len() != HASH_BYTES {
+            return Err(OtherPasswordHash);
         }
+        Ok(Self {
+            text: text.to_owned().into(),
+            salt: salt.into(),
+            hash: hash.into(),
+        })
     }
 
     /// The PHC string.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.0.expose()
+        self.text.expose()
     }
+
+    /// The salt.
+    #[must_use]
+    pub fn salt(&self) -> &[u8] {
+        self.salt.expose()
+    }
+
+    /// The hash itself.
+    #[must_use]
+    pub const fn hash(&self) -> &Secret<Vec<u8>> {
+        &self.hash
+    }
+}
+
+/// The algorithm with the parameters, up to the salt.
+fn prefix() -> String {
+    format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$")
 }
 
 #[cfg(test)]
@@ -69,6 +103,7 @@ mod tests {
         let text = format!("$argon2id$v=19$m=19456,t=2,p=1${SALT}${HASH}");
         let hash = PasswordHash::parse(&text).unwrap();
         assert_eq!(hash.expose(), text);
+        assert_eq!(hash, PasswordHash::new(b"saltsalt", [0; HASH_BYTES]));
         assert!(!format!("{hash:?}").contains(HASH));
     }
 
