@@ -6,7 +6,9 @@ use crate::history;
 use crate::iam_policy::{IamRecorder, Role};
 use crate::merchant::{DEVICE, Merchant, Profile, merchant_id};
 use crate::peer_faults::PeerCalls;
-use crate::scripted_peers::{MemoryKeys, PushBox, ScriptedBank, SentTransfer, SmsBox, WrappedKey};
+use crate::scripted_peers::{
+    MemoryKeys, MemorySigner, PushBox, ScriptedBank, SentTransfer, SmsBox, WrappedKey,
+};
 use crate::table_faults::Boundary;
 use crate::transport::{Clock, HttpCall, Reply, Transport};
 use agreement::Agreement;
@@ -33,8 +35,9 @@ use domain::push::PushPlatform;
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
 use freezes::Freezes;
+use jose::receiver::Receiver;
 use login::Login;
-use payouts::Payouts;
+use payouts::{CoreKeys, Payouts};
 use rebind_request::RebindRequest;
 use serde_json::{Value, json};
 use settlement::Settlement;
@@ -102,7 +105,11 @@ pub struct InProcess {
     verification: Verification<DynamoDb, MemoryKeys, SmsBox, ScriptedBank>,
     settlement: Settlement<DynamoDb, MemoryKeys>,
     freezes: Freezes<DynamoDb, MemoryKeys>,
-    payouts: Payouts<DynamoDb>,
+    /// The signing key of payout instructions.
+    pub signer: MemorySigner,
+    /// The core system, which reads payout instructions.
+    pub core_key: Receiver,
+    payouts: Payouts<DynamoDb, MemoryKeys, MemorySigner>,
     notice: ConfirmationNotice<DynamoDb, MemoryKeys, SmsBox, PushBox>,
     cleanup: CooldownCleanup<DynamoDb, ScriptedBank>,
 }
@@ -254,6 +261,8 @@ impl InProcess {
         };
         let keys_of = |function| Keys::new(keys.of(function, &iam));
         let of = |function| (store(function), keys_of(function));
+        let signer = MemorySigner::new(keys.of("payouts", &iam));
+        let core_key = Receiver::generate("core-1").unwrap();
         let [
             login,
             cards,
@@ -262,6 +271,7 @@ impl InProcess {
             verification,
             settlement,
             freezes,
+            payouts,
             notice,
         ] = [
             "login",
@@ -271,6 +281,7 @@ impl InProcess {
             "verification",
             "settlement",
             "freezes",
+            "payouts",
             "confirmation-notice",
         ]
         .map(of);
@@ -287,7 +298,14 @@ impl InProcess {
             ),
             settlement: Settlement::new(settlement.0, settlement.1),
             freezes: Freezes::new(freezes.0, freezes.1),
-            payouts: Payouts::new(store("payouts")),
+            payouts: Payouts::new(
+                payouts.0,
+                payouts.1,
+                signer.clone(),
+                CoreKeys::read(&core_key.public_set()),
+            ),
+            signer,
+            core_key,
             notice: ConfirmationNotice::new(notice.0, notice.1, sms.clone(), push.clone(), false),
             cleanup: CooldownCleanup::new(
                 store("cooldown-cleanup"),
@@ -408,6 +426,37 @@ impl InProcess {
         Box::pin(self.catch_up()).await;
         let _ = self.boundary.take();
         self.payouts.handle(operation, &self.stage).await
+    }
+
+    /// The same with other encryption keys of the core system.
+    ///
+    /// # Errors
+    /// The Lambda error of the function.
+    pub async fn core_with_keys(
+        &self,
+        core_keys: &str,
+        mut operation: Value,
+    ) -> Result<Value, payouts::Refusal> {
+        if self.stage.is_sandbox() {
+            operation["time"] = json!(self.now().to_rfc3339_shanghai());
+        }
+        let tables = Tables::new(TABLE, RECORD_TABLE);
+        let payouts = Payouts::new(
+            Store::new(self.client.clone(), tables, &Policy::CURRENT),
+            self.keys(),
+            self.signer.clone(),
+            CoreKeys::read(core_keys),
+        );
+        payouts.handle(operation, &self.stage).await
+    }
+
+    /// Registers an encryption key of the core system, in place of the earlier ones.
+    pub async fn register_core_key(&self, thumbprint: &str) {
+        let put = self.client.put_item().table_name(RECORD_TABLE);
+        let put = put.item("pk", AttributeValue::S("K#core".to_owned()));
+        let put = put.item("sk", AttributeValue::S("K".to_owned()));
+        let registered = AttributeValue::Ss(vec![thumbprint.to_owned()]);
+        put.item("thumbprints", registered).send().await.unwrap();
     }
 
     /// Makes the key service fail to derive hash keys, and therefore freeze codes, from now on.

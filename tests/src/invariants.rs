@@ -344,6 +344,7 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
         EventKind::PayoutCreated,
         EventKind::PayoutAssigned,
         EventKind::PayoutSending,
+        EventKind::PayoutReleased,
         EventKind::PayoutSent,
         EventKind::PayoutReturned,
     ] {

@@ -5,8 +5,17 @@ use crate::peer_faults::{DroppedPart, PeerCalls};
 use crate::transport::code_in;
 use application::ports::{
     CardQuestion, CheckCard, DataKey, HashKey, HashKeyVersions, KeyService, PortError, Pushed,
-    QueryCheck, QueryOutcome, QueryTransfer, SendPush, SendSms, SendTransfer, SmsAnswer, Transfer,
+    QueryCheck, QueryOutcome, QueryTransfer, SendPush, SendSms, SendTransfer, SignInstruction,
+    SmsAnswer, Transfer,
 };
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED, EcdsaKeyPair, KeyPair as _,
+    UnparsedPublicKey,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use domain::decide::BankAnswer;
 use domain::pii::Phone;
 use domain::push::PushPlatform;
@@ -151,6 +160,56 @@ impl KeyService for MemoryKeys {
         fits.map(|(_, _, plain)| Secret::new(plain)).ok_or_else(|| {
             PortError::Permanent("the key service", "InvalidCiphertextException".to_owned())
         })
+    }
+}
+
+/// A signing key in memory.
+#[derive(Clone)]
+pub struct MemorySigner {
+    pair: Arc<EcdsaKeyPair>,
+    keys: MemoryKeys,
+}
+
+impl MemorySigner {
+    /// A new key, held by the holder of these keys.
+    #[must_use]
+    pub(crate) fn new(keys: MemoryKeys) -> Self {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+        Self {
+            pair: Arc::new(pair),
+            keys,
+        }
+    }
+
+    /// The public key, as `kms:GetPublicKey` and OpenSSL print it.
+    #[must_use]
+    pub fn public_pem(&self) -> String {
+        let der: PublicKeyX509Der<'_> = self.pair.public_key().as_der().unwrap();
+        let text = STANDARD.encode(der.as_ref());
+        format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n")
+    }
+
+    /// True for the signature of this key under a compact JWS.
+    #[must_use]
+    pub fn has_signed(&self, message: &str) -> bool {
+        let (content, signature) = message.rsplit_once('.').unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.pair.public_key());
+        public.verify(content.as_bytes(), &signature).is_ok()
+    }
+}
+
+impl SignInstruction for MemorySigner {
+    fn key_id(&self) -> &str {
+        "PayoutSigningKey"
+    }
+
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, PortError> {
+        let key = "PayoutSigningKey.Arn";
+        self.keys.authorize("kms:Sign", key, &[]);
+        self.keys.reach()?;
+        let signature = self.pair.sign(&SystemRandom::new(), message).unwrap();
+        Ok(signature.as_ref().to_vec())
     }
 }
 

@@ -3,11 +3,15 @@
 #![recursion_limit = "256"] // nested futures
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::error_code::ErrorCode;
 use domain::lang::Lang;
 use domain::policy::{DAY_S, Policy};
 use domain::sms::{Sms, render};
 use domain::time::Timestamp;
+use jose::jwk::EncryptionKey;
+use jose::receiver::{Receiver, claims};
 use payouts::Refusal;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -127,24 +131,191 @@ async fn parallel_creations_make_one_payout() {
 #[tokio::test]
 async fn parallel_reports_make_one_event() {
     for (operation, kind, status) in [
-        (sending as fn(&str) -> Value, "payout_sending", "sending"),
-        (sent, "payout_sent", "sent"),
+        (sent as fn(&str) -> Value, "payout_sent", "sent"),
         (returned, "payout_returned", "returned"),
     ] {
         let (world, app) = InProcess::with("plain_1").await;
         world.core(create("plain_1", "pay_1", 500)).await.unwrap();
-        if kind != "payout_sending" {
-            world.core(sending("pay_1")).await.unwrap();
-        }
+        world.core(sending("pay_1")).await.unwrap();
         let ends = (0..10).map(|_| again_on_conflict(&world, operation("pay_1")));
         for payout in futures::future::join_all(ends).await {
             assert_eq!(payout.unwrap()["status"], status);
         }
         assert_eq!(world.count("plain_1", kind).await, 1);
-        let is_listed = kind == "payout_sending";
-        assert_eq!(pending(&app).await.len(), usize::from(is_listed));
+        assert!(pending(&app).await.is_empty());
         counts_fit(&app, "plain_1").await;
     }
+}
+
+#[tokio::test]
+async fn parallel_payments_stay_within_the_release_limit() {
+    let (world, app) = InProcess::with("plain_1").await;
+    world.core(create("plain_1", "pay_1", 500)).await.unwrap();
+    let begun = (0..8).map(|_| again_on_conflict(&world, sending("pay_1")));
+    let done = futures::future::join_all(begun).await;
+    let (ok, refused): (Vec<_>, Vec<_>) = done.into_iter().partition(Result::is_ok);
+    assert_eq!((ok.len(), refused.len()), (POLICY.releases_per_day, 3));
+    for refusal in refused {
+        assert_eq!(refusal.unwrap_err().code, ErrorCode::ReleaseLimit);
+    }
+    assert_eq!(world.count("plain_1", "payout_sending").await, 1);
+    assert_eq!(world.count("plain_1", "payout_released").await, 4);
+    counts_fit(&app, "plain_1").await;
+}
+
+/// The claims of an instruction, if it is signed and encrypted as the contract states.
+fn read(world: &InProcess, payout: &Value) -> Value {
+    let instruction = payout["instruction"].as_str().unwrap();
+    let (header, signed) = world.core_key.decrypt(instruction).unwrap();
+    assert_eq!(
+        (&header["alg"], &header["enc"], &header["cty"]),
+        (&json!("ECDH-ES"), &json!("A256GCM"), &json!("JWT"))
+    );
+    assert!(
+        world
+            .signer
+            .has_signed(std::str::from_utf8(&signed).unwrap())
+    );
+    claims(&signed).unwrap()
+}
+
+#[tokio::test]
+async fn instruction_tells_the_core_system_whom_to_pay() {
+    let (world, app) = InProcess::with("plain_1").await;
+    let onboarded = world.core(create("plain_1", "pay_1", 500)).await.unwrap();
+    assert_eq!(onboarded.get("instruction"), None);
+    let first = world.core(sending("pay_1")).await.unwrap();
+    let told = read(&world, &first);
+    assert_eq!(
+        told,
+        json!({
+            "payout_id": "pay_1",
+            "merchant_id": "mer_plain_1",
+            "card_id": onboarded["card"]["card_id"],
+            "amount_fen": 500,
+            "card_number": app.profile.active_card,
+            "holder_name": app.profile.holder_name,
+            "bank_code": onboarded["card"]["bank_code"],
+            "release": 1,
+            "iat": world.now().epoch_s(),
+        })
+    );
+    // Another card, from a rebind; and a repetition with the same content.
+    app.activate(GOOD_CARD).await;
+    world.clock.pass_s(2 * DAY_S);
+    world.core(create("plain_1", "pay_2", 700)).await.unwrap();
+    let second = world.core(sending("pay_2")).await.unwrap();
+    assert_eq!(read(&world, &second)["card_number"], GOOD_CARD);
+    let again = world.core(sending("pay_2")).await.unwrap();
+    assert_ne!(again["instruction"], second["instruction"]);
+    let mut expected = read(&world, &second);
+    expected["release"] = json!(2);
+    assert_eq!(read(&world, &again), expected);
+    for operation in [sent("pay_2"), returned("pay_2")] {
+        let done = world.core(operation).await.unwrap();
+        assert_eq!(done.get("instruction"), None);
+    }
+}
+
+#[tokio::test]
+async fn payment_without_a_usable_key_changes_nothing() {
+    for (keys, why) in [
+        (String::new(), "JWK Set"),
+        (private_set(), "private members"),
+    ] {
+        let world = InProcess::start().await;
+        world.core(create("plain_1", "pay_1", 500)).await.unwrap();
+        let refused = world.core_with_keys(&keys, sending("pay_1")).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::CoreKeyInvalid);
+        assert!(refused.message.contains(why), "{}", refused.message);
+        assert_eq!(world.count("plain_1", "payout_sending").await, 0);
+        let returned = world.core_with_keys(&keys, returned("pay_1")).await;
+        assert_eq!(returned.unwrap()["status"], "returned");
+    }
+    // Outside the sandbox, two operators have to register the key.
+    let world = InProcess::staged("production").await;
+    world.core(create("plain_1", "pay_1", 500)).await.unwrap();
+    let refused = world.core(sending("pay_1")).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::CoreKeyInvalid);
+    let keys = EncryptionKey::read_set(&world.core_key.public_set()).unwrap();
+    let thumbprint = keys[0].thumbprint();
+    assert!(refused.message.contains(thumbprint), "{}", refused.message);
+    world.register_core_key("of another key").await;
+    assert!(world.core(sending("pay_1")).await.is_err());
+    world.register_core_key(thumbprint).await;
+    let paid = world.core(sending("pay_1")).await.unwrap();
+    assert_eq!(read(&world, &paid)["release"], 1);
+}
+
+/// A set with the private key, as somebody may configure it by mistake.
+fn private_set() -> String {
+    let private = Receiver::generate("core-1").unwrap().private_jwk().unwrap();
+    URL_SAFE_NO_PAD.encode(json!({"keys": [private]}).to_string())
+}
+
+#[tokio::test]
+async fn several_payouts_are_reported_in_one_call() {
+    let (world, app) = InProcess::with("plain_1").await;
+    for payout in ["pay_1", "pay_2"] {
+        world.core(create("plain_1", payout, 500)).await.unwrap();
+    }
+    let payouts = json!([
+        {"payout_id": "pay_1"},
+        {"payout_id": "pay_none"},
+        {"payout_id": "pay_2", "merchant_id": "mer_plain_1"},
+        {"payout_id": "2"},
+    ]);
+    let report = |operation: &str| json!({"operation": operation, "payouts": payouts});
+    let done = world.core(report("payout_sending")).await.unwrap();
+    let results = done["results"].as_array().unwrap();
+    for (place, id) in [(0, "pay_1"), (2, "pay_2")] {
+        assert_eq!(results[place]["status"], "sending");
+        assert_eq!(read(&world, &results[place])["payout_id"], id);
+    }
+    for (place, id, code) in [(1, "pay_none", "NOT_FOUND"), (3, "2", "REQUEST_MALFORMED")] {
+        assert_eq!(results[place]["payout_id"], id);
+        assert_eq!(results[place]["error"]["code"], code);
+    }
+    let done = world.core(report("payout_sent")).await.unwrap();
+    assert_eq!(done["results"][2]["status"], "sent");
+    assert!(pending(&app).await.is_empty());
+}
+
+#[tokio::test]
+async fn unfinished_payouts_are_listed_for_a_recovery() {
+    let world = InProcess::start().await;
+    for number in 0..22 {
+        let payout = format!("pay_{number}");
+        world.core(create("plain_1", &payout, 500)).await.unwrap();
+        world.clock.pass_s(1);
+    }
+    world.core(sending("pay_3")).await.unwrap();
+    world.core(returned("pay_4")).await.unwrap();
+    let list = |cursor: Value| {
+        let mut list = json!({"operation": "payouts_unfinished", "merchant_id": "mer_plain_1"});
+        if !cursor.is_null() {
+            list["cursor"] = cursor;
+        }
+        list
+    };
+    let first = world.core(list(Value::Null)).await.unwrap();
+    let second = world
+        .core(list(first["next_cursor"].clone()))
+        .await
+        .unwrap();
+    assert_eq!(second["next_cursor"], Value::Null);
+    let both = [first, second].map(|page| page["items"].as_array().unwrap().clone());
+    assert_eq!(both.each_ref().map(Vec::len), [20, 1]);
+    let all = both.concat();
+    let sending: Vec<_> = all
+        .iter()
+        .filter(|one| one["status"] == "sending")
+        .collect();
+    assert_eq!(sending.len(), 1);
+    assert_eq!(sending[0]["payout_id"], "pay_3");
+    assert!(all.iter().all(|one| one.get("instruction").is_none()));
+    assert!(all.iter().all(|one| one["payout_id"] != "pay_4"));
 }
 
 #[tokio::test]
@@ -187,7 +358,11 @@ async fn payout_sent_and_returned_ends_returned() {
     let late = world.core(sending("pay_1")).await.unwrap_err();
     assert_eq!(late.code, ErrorCode::StepOutOfOrder);
     // The error message names the place to look at.
-    assert!(late.message.contains("GET /v1/payouts"), "{}", late.message);
+    assert!(
+        late.message.contains("payouts_unfinished"),
+        "{}",
+        late.message
+    );
 }
 
 #[tokio::test]
@@ -481,8 +656,14 @@ async fn repeated_core_operation_changes_nothing() {
                 "{kind} {fault:?}"
             );
         }
-        let again = world.core(operation.clone()).await.unwrap();
-        assert_eq!(world.core(operation).await.unwrap(), again);
+        let mut both = Vec::new();
+        for _ in 0..2 {
+            let mut done = world.core(operation.clone()).await.unwrap();
+            // Each release is encrypted anew.
+            done.as_object_mut().unwrap().remove("instruction");
+            both.push(done);
+        }
+        assert_eq!(both[0], both[1]);
         assert_eq!(world.count("plain_1", kind).await, 1, "{kind}");
         counts_fit(&app, "plain_1").await;
     }

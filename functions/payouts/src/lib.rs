@@ -1,12 +1,22 @@
 //! Payouts, for the acquirer's core system. The core system invokes this function directly; no other role may.
 //!
-//! Section 2 of the contract describes the operations.
+//! Section 2 of the contract describes the operations and the payout instruction.
 
-use api::replies;
+mod instruction;
+mod operation;
+mod refusal;
+
+pub use instruction::CoreKeys;
+pub use refusal::Refusal;
+
+use api::replies::{self, PAGE_READ, Page};
 use application::backoff::{Limits, retry};
+use application::crypto::Keys;
 use application::error::HandlerError;
-use application::ports::{LoadMerchant, OwnedPayout, PortError, ReadPayouts, Selector};
-use application::serve::{DeploymentStage, wall_clock};
+use application::ports::{
+    KeyService, LoadMerchant, OwnedPayout, PortError, ReadPayouts, Selector, SignInstruction,
+};
+use application::serve::DeploymentStage;
 use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
 use application::usage::whole_ms;
 use domain::decide::Command;
@@ -18,124 +28,35 @@ use domain::policy::Policy;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use futures::FutureExt as _;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use jose::jwk::EncryptionKey;
+use operation::{Asked, Operation, Report, Reported, Word};
+use serde::Serialize;
+use serde_json::{Value, json};
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 use store::Store;
 use store::client::Table;
 
 const POLICY: &Policy = &Policy::CURRENT;
-/// The largest amount that every JSON reader represents exactly.
-const AMOUNT_MAX_FEN: u64 = (1 << 53) - 1;
 
-/// Creates payouts and records their payment.
-pub struct Payouts<T> {
+/// Creates payouts, releases their instructions and records their payment.
+pub struct Payouts<T, K, S> {
     store: Store<T>,
+    keys: Keys<K>,
+    signer: S,
+    core_keys: CoreKeys,
 }
 
-impl<T> Payouts<T> {
-    /// Creates the function from its store.
-    pub const fn new(store: Store<T>) -> Self {
-        Self { store }
-    }
-}
-
-/// A refused operation.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The error code; also the type of the Lambda error.
-    pub code: ErrorCode,
-    /// The next step for the operator.
-    pub message: String,
-}
-
-impl Refusal {
-    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+impl<T, K, S> Payouts<T, K, S> {
+    /// Creates the function from its parts. `signer` signs the payout instructions.
+    pub const fn new(store: Store<T>, keys: Keys<K>, signer: S, core_keys: CoreKeys) -> Self {
         Self {
-            code,
-            message: message.into(),
+            store,
+            keys,
+            signer,
+            core_keys,
         }
     }
-}
-
-impl From<Refusal> for lambda_runtime::Diagnostic {
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            error_type: refusal.code.as_str().to_owned(),
-            error_message: refusal.message,
-        }
-    }
-}
-
-impl From<HandlerError> for Refusal {
-    fn from(error: HandlerError) -> Self {
-        match error {
-            HandlerError::Rejected(refusal) => Self::new(refusal.code, advice(refusal.code)),
-            // `Answered` needs an idempotency key, which no operation has. `create` answers `PayoutExists` itself.
-            HandlerError::Answered(_)
-            | HandlerError::PayoutExists { .. }
-            | HandlerError::Failed(PortError::Conflict) => Self::new(
-                ErrorCode::VersionConflict,
-                advice(ErrorCode::VersionConflict),
-            ),
-            HandlerError::Failed(error) => {
-                tracing::error!(problem.cause = error.to_string(), "payout.failed");
-                Self::new(ErrorCode::Internal, advice(ErrorCode::Internal))
-            }
-        }
-    }
-}
-
-impl From<PortError> for Refusal {
-    fn from(error: PortError) -> Self {
-        HandlerError::from(error).into()
-    }
-}
-
-const fn advice(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::AccountFrozen => {
-            "the account is frozen and its payouts are held: an operator has to unfreeze it first"
-        }
-        ErrorCode::StepOutOfOrder => {
-            "the payout is held without a card, not reported as payout_sending, or final: see GET /v1/payouts"
-        }
-        ErrorCode::NotFound => "unknown merchant: check merchant_id",
-        ErrorCode::VersionConflict => "concurrent writes conflicted: repeat the same operation",
-        _ => "repeat the same operation; if it fails again, see the log",
-    }
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Operation {
-    CreatePayout,
-    PayoutSending,
-    PayoutSent,
-    PayoutReturned,
-}
-
-impl Operation {
-    /// The name in the log.
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::CreatePayout => "create_payout",
-            Self::PayoutSending => "payout_sending",
-            Self::PayoutSent => "payout_sent",
-            Self::PayoutReturned => "payout_returned",
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Operate {
-    operation: Operation,
-    payout_id: String,
-    merchant_id: Option<String>,
-    amount_fen: Option<i64>,
-    time: Option<String>,
 }
 
 /// A payout in the core system's format.
@@ -145,32 +66,32 @@ struct CorePayout<'a> {
     payout: replies::Payout,
     merchant_id: &'a str,
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instruction: Option<String>,
 }
 
-impl<T: Table> Payouts<T> {
+impl<T: Table, K: KeyService, S: SignInstruction> Payouts<T, K, S> {
     /// Executes one operation of the acquirer's core system.
     ///
     /// # Errors
     /// A [`Refusal`]; nothing has changed.
     pub async fn handle(&self, event: Value, stage: &DeploymentStage) -> Result<Value, Refusal> {
         let started = Instant::now();
-        let asked = serde_json::from_value::<Operate>(event).ok();
-        let operation = asked.as_ref().map(|asked| asked.operation.as_str());
+        let asked = Asked::read(event);
+        let operation = asked.as_ref().map(|asked| asked.operation).ok();
         let done = AssertUnwindSafe(self.operate(asked, stage));
         let done = done.catch_unwind().await.unwrap_or_else(|_| {
             // Drop the panic's payload, because it can contain personal data. The panic hook does not print it either.
-            Err(Refusal::new(
-                ErrorCode::Internal,
-                advice(ErrorCode::Internal),
-            ))
+            Err(Refusal::of(ErrorCode::Internal))
         });
-        let usage = self.store.meter().take();
+        let usage = self.store.meter().take().with_keys(&self.keys);
         tracing::info!(
-            payout.operation = operation,
+            payout.operation = operation.map(Word::as_str),
             problem.code = done.as_ref().err().map(|refusal| refusal.code.as_str()),
             store.calls = usage.calls,
             store.rru = usage.rru,
             store.wru = usage.wru,
+            keys.calls = usage.key_calls,
             duration_ms = whole_ms(started.elapsed()),
             "payout.handled"
         );
@@ -179,72 +100,55 @@ impl<T: Table> Payouts<T> {
 
     async fn operate(
         &self,
-        asked: Option<Operate>,
+        asked: Result<Asked, Refusal>,
         stage: &DeploymentStage,
     ) -> Result<Value, Refusal> {
-        let malformed = |message: &str| Refusal::new(ErrorCode::RequestMalformed, message);
-        let asked = asked.ok_or_else(|| {
-            malformed(
-                "expected operation (create_payout, payout_sending, payout_sent or payout_returned), payout_id, \
-                 merchant_id, and amount_fen with a new payout; nothing else",
-            )
-        })?;
-        let now = match asked.time.as_deref() {
-            None => wall_clock(),
-            Some(_) if !stage.is_sandbox() => {
-                return Err(malformed("time can be set in the sandbox only"));
+        let asked = asked?;
+        let now = asked.now(stage)?;
+        match asked.parse()? {
+            Operation::Create {
+                payout_id,
+                merchant_id,
+                amount_fen,
+            } => self.create(&merchant_id, &payout_id, amount_fen, now).await,
+            Operation::Report(report, reported) => {
+                let key = self.key_for(report, stage).await?;
+                self.report(report, &reported, key, now).await
             }
-            Some(text) => {
-                Timestamp::parse_rfc3339(text).ok_or_else(|| malformed("time is not RFC 3339"))?
+            Operation::ReportAll(report, all) => {
+                let key = self.key_for(report, stage).await?;
+                let mut results = Vec::with_capacity(all.len());
+                for (payout_id, reported) in all {
+                    let done = match reported {
+                        Ok(reported) => self.report(report, &reported, key, now).await,
+                        Err(refusal) => Err(refusal),
+                    };
+                    let refused = |error| json!({"payout_id": payout_id, "error": error});
+                    results.push(done.unwrap_or_else(refused));
+                }
+                Ok(json!({"results": results}))
             }
-        };
-        let payout_id = PayoutId::parse(&asked.payout_id).ok_or_else(|| {
-            malformed("payout_id must be `pay_` followed by 1 to 40 letters, digits or `_`")
-        })?;
-        let merchant_id = asked.merchant_id.as_deref().map(|text| {
-            MerchantId::parse(text).ok_or_else(|| {
-                malformed("merchant_id must be `mer_` followed by 1 to 40 letters, digits or `_`")
-            })
-        });
-        let merchant_id = merchant_id.transpose()?;
-        match (asked.operation, asked.amount_fen) {
-            (Operation::CreatePayout, amount) => {
-                let amount_fen = amount
-                    .and_then(|fen| u64::try_from(fen).ok())
-                    .filter(|fen| (1..=AMOUNT_MAX_FEN).contains(fen))
-                    .ok_or_else(|| {
-                        malformed(&format!(
-                            "amount_fen must be a whole number from 1 to {AMOUNT_MAX_FEN}"
-                        ))
-                    })?;
-                let merchant_id = merchant_id
-                    .ok_or_else(|| malformed("merchant_id is needed for a new payout"))?;
-                self.create(&merchant_id, &payout_id, amount_fen, now).await
-            }
-            (_, Some(_)) => Err(malformed("amount_fen is allowed with create_payout only")),
-            (Operation::PayoutSending, None) => {
-                self.report(
-                    Command::PayoutSending,
-                    &payout_id,
-                    merchant_id.as_ref(),
-                    now,
-                )
-                .await
-            }
-            (Operation::PayoutSent, None) => {
-                self.report(Command::PayoutSent, &payout_id, merchant_id.as_ref(), now)
-                    .await
-            }
-            (Operation::PayoutReturned, None) => {
-                self.report(
-                    Command::PayoutReturned,
-                    &payout_id,
-                    merchant_id.as_ref(),
-                    now,
-                )
-                .await
-            }
+            Operation::ListUnfinished {
+                merchant_id,
+                before,
+            } => self.unfinished(&merchant_id, before.as_deref(), now).await,
         }
+    }
+
+    /// The key that instructions are encrypted to; `None` for a report that releases nothing.
+    async fn key_for(
+        &self,
+        report: Report,
+        stage: &DeploymentStage,
+    ) -> Result<Option<&EncryptionKey>, Refusal> {
+        if report != Report::Sending {
+            return Ok(None);
+        }
+        if stage.is_sandbox() {
+            return self.core_keys.usable(None).map(Some);
+        }
+        let registered = self.store.registered_core_keys().await?;
+        self.core_keys.usable(Some(&registered)).map(Some)
     }
 
     /// Creates a payout, with its card assigned in the same write. A known payout is returned unchanged.
@@ -260,12 +164,17 @@ impl<T: Table> Payouts<T> {
         let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
         let created = account.transact(Selector::Latest, plan, nothing_to_prepare);
         match created.await {
-            Ok(written) => self.shown(&written.after.merchant, written.payout.as_ref(), now),
+            Ok(written) => {
+                let payout = written
+                    .payout
+                    .ok_or_else(|| Refusal::of(ErrorCode::Internal))?;
+                shown(&self.core_payout(&written.after.merchant, &payout, now))
+            }
             Err(HandlerError::PayoutExists { known, merchant }) => {
                 let is_same =
                     known.merchant_id == *merchant_id && known.payout.amount_fen == amount_fen;
                 if is_same {
-                    self.shown(&merchant, Some(&known.payout), now)
+                    shown(&self.core_payout(&merchant, &known.payout, now))
                 } else {
                     Err(Refusal::new(
                         ErrorCode::IdempotencyMismatch,
@@ -277,17 +186,23 @@ impl<T: Table> Payouts<T> {
         }
     }
 
-    /// Moves a payout along: it is being paid, was sent or was returned.
+    /// Moves a payout along: it is being paid, was sent or was returned. With a key, its card number is released.
     async fn report(
         &self,
-        command: fn(Payout) -> Command,
-        payout_id: &PayoutId,
-        merchant_id: Option<&MerchantId>,
+        report: Report,
+        reported: &Reported,
+        key: Option<&EncryptionKey>,
         now: Timestamp,
     ) -> Result<Value, Refusal> {
+        let thumbprint = key.map(EncryptionKey::thumbprint).unwrap_or_default();
+        let command = |payout| match report {
+            Report::Sending => Command::PayoutSending(payout, thumbprint.to_owned()),
+            Report::Sent => Command::PayoutSent(payout),
+            Report::Returned => Command::PayoutReturned(payout),
+        };
         // The payout is read together with its merchant, so that a conflict repeats both reads.
-        let reported = retry(Limits::REQUEST, async || {
-            let Some((loaded, payout)) = self.owned(payout_id, merchant_id).await? else {
+        let written = retry(Limits::REQUEST, async || {
+            let Some((loaded, payout)) = self.owned(reported).await? else {
                 return Ok(None);
             };
             let account = self.account(&loaded.merchant.profile.merchant_id, now);
@@ -299,13 +214,52 @@ impl<T: Table> Payouts<T> {
                 written.payout.unwrap_or(payout),
             )))
         });
-        match reported.await? {
-            Some((merchant, payout)) => self.shown(&merchant, Some(&payout), now),
-            None => Err(Refusal::new(
+        let written = written
+            .await
+            .inspect_err(|error| warn_of_limit(error, reported))?;
+        let (merchant, payout) = written.ok_or_else(|| {
+            Refusal::new(
                 ErrorCode::NotFound,
                 "this merchant has no such payout: check payout_id and merchant_id",
-            )),
+            )
+        })?;
+        let mut answer = self.core_payout(&merchant, &payout, now);
+        if let Some(key) = key {
+            answer.instruction = Some(self.instruction(&merchant, &payout, key, now).await?);
         }
+        shown(&answer)
+    }
+
+    async fn instruction(
+        &self,
+        merchant: &Merchant,
+        payout: &Payout,
+        key: &EncryptionKey,
+        now: Timestamp,
+    ) -> Result<String, PortError> {
+        let missing =
+            || PortError::Permanent("the payout", "its card number is missing".to_owned());
+        let card = payout.card.as_ref().ok_or_else(missing)?;
+        let merchant_id = &merchant.profile.merchant_id;
+        let sealed = self.store.sealed_card_number(merchant_id, &card.card_id);
+        let sealed = sealed.await?.ok_or_else(missing)?;
+        let parts = (&self.keys, &self.signer);
+        instruction::instruction(parts, (merchant, payout), &sealed, key, now).await
+    }
+
+    /// The payouts that are not reported as sent or returned.
+    async fn unfinished(
+        &self,
+        merchant_id: &MerchantId,
+        before: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Value, Refusal> {
+        let merchant = self.store.load(merchant_id, Selector::Latest).await?;
+        let merchant = merchant.ok_or_else(|| Refusal::of(ErrorCode::NotFound))?;
+        let payouts = self.store.unsent_payouts(merchant_id, before, PAGE_READ);
+        let payouts = payouts.await?;
+        let show = |payout: &_| self.core_payout(&merchant, payout, now);
+        shown(&Page::new(&payouts, store::payout::cursor, show))
     }
 
     fn account(&self, merchant_id: &MerchantId, now: Timestamp) -> Transactor<'_, Store<T>> {
@@ -319,16 +273,13 @@ impl<T: Table> Payouts<T> {
     }
 
     /// Loads the payout and its merchant, in one call if the core system names the merchant. `None`: unknown payout id.
-    async fn owned(
-        &self,
-        payout_id: &PayoutId,
-        merchant_id: Option<&MerchantId>,
-    ) -> Result<Option<(Loaded, Payout)>, HandlerError> {
-        let (known, merchant) = self.store.payout(payout_id, merchant_id).await?;
+    async fn owned(&self, reported: &Reported) -> Result<Option<(Loaded, Payout)>, HandlerError> {
+        let asked = reported.merchant_id.as_ref();
+        let (known, merchant) = self.store.payout(&reported.payout_id, asked).await?;
         let Some(OwnedPayout {
             merchant_id: owner,
             payout,
-        }) = known.filter(|known| merchant_id.is_none_or(|asked| known.merchant_id == *asked))
+        }) = known.filter(|known| asked.is_none_or(|asked| known.merchant_id == *asked))
         else {
             return Ok(None);
         };
@@ -343,19 +294,33 @@ impl<T: Table> Payouts<T> {
         Ok(Some((Loaded::by_system(merchant), payout)))
     }
 
-    fn shown(
+    fn core_payout<'m>(
         &self,
-        merchant: &Merchant,
-        payout: Option<&Payout>,
+        merchant: &'m Merchant,
+        payout: &Payout,
         now: Timestamp,
-    ) -> Result<Value, Refusal> {
-        let internal = || Refusal::new(ErrorCode::Internal, advice(ErrorCode::Internal));
-        let payout = payout.ok_or_else(internal)?;
-        let shown = CorePayout {
+    ) -> CorePayout<'m> {
+        CorePayout {
             payout: replies::Payout::new(merchant, payout, self.store.policy(), now),
             merchant_id: merchant.profile.merchant_id.as_str(),
             status: payout.state.as_str(),
-        };
-        serde_json::to_value(shown).map_err(|_| internal())
+            instruction: None,
+        }
+    }
+}
+
+fn shown(answer: &impl Serialize) -> Result<Value, Refusal> {
+    serde_json::to_value(answer).map_err(|_| Refusal::of(ErrorCode::Internal))
+}
+
+/// Somebody asks for the same card number again and again: an alarm watches this event.
+fn warn_of_limit(error: &HandlerError, reported: &Reported) {
+    let is_limit =
+        matches!(error, HandlerError::Rejected(refusal) if refusal.code == ErrorCode::ReleaseLimit);
+    if is_limit {
+        tracing::error!(
+            payout.id = reported.payout_id.as_str(),
+            "payout.release_limit"
+        );
     }
 }

@@ -33,6 +33,11 @@ pub enum Error {
         "infra/template.yaml deploys `{0}`, but the build made no binary of that name. Compare the template with the [[bin]] names of the functions."
     )]
     NoBinary(String),
+    /// The key pair of the core system could not be made.
+    #[error(
+        "the core system's key pair could not be made: the operating system has no randomness."
+    )]
+    CoreKey,
     /// A function's name is not in the template.
     #[error("infra/template.yaml has no function `{name}`. Choose from: {known}.")]
     UnknownFunction {

@@ -63,12 +63,13 @@ fn named<'a>(
         })
 }
 
-/// Uploads the packages and deploys `template` for the sandbox.
+/// Uploads the packages and deploys `template` for the sandbox. `core_keys`: the core system's public keys.
 pub(crate) async fn deploy(
     cloud: &Cloud,
     url: &str,
     template: &str,
     packages: &Packages,
+    core_keys: String,
 ) -> Result<Stack, Error> {
     cloud.create_bucket(BUCKET).await?;
     for (name, package) in packages {
@@ -87,6 +88,7 @@ pub(crate) async fn deploy(
         ("Architecture", Architecture::Host.name().to_owned()),
         ("RootCertificates", root_certificates().to_owned()),
         ("SmsSignature", SMS_SIGNATURE.to_owned()),
+        ("CoreEncryptionKeys", core_keys),
     ];
     run(cloud, url, "CreateStack", &parameters).await?;
     // The simulated bank has an address only now. Its host name would lead to AWS, so set the path form as a parameter.

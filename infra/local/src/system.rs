@@ -8,6 +8,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use http::Request;
+use jose::receiver::Receiver;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::seed::SeedMerchant;
@@ -67,6 +68,8 @@ pub struct Endpoints {
     pub table: String,
     /// The DynamoDB table with the acquirer's record.
     pub record_table: String,
+    /// The core system's private key (JWK), which reads payout instructions.
+    pub core_key: Value,
     /// A function's name by its folder's name.
     pub functions: BTreeMap<String, String>,
 }
@@ -100,9 +103,11 @@ impl System {
         let url = ministack.url();
         let cloud = Cloud::at(&url);
         progress.say("deploying infra/template.yaml");
-        let stack = stack::deploy(&cloud, &url, &template, &packages).await?;
+        let core = Receiver::generate("local-core").map_err(|_| Error::CoreKey)?;
+        let core_key = core.private_jwk().map_err(|_| Error::CoreKey)?;
+        let stack = stack::deploy(&cloud, &url, &template, &packages, core.public_set()).await?;
         let mut system = Self {
-            endpoints: endpoints(&url, &stack, &packages)?,
+            endpoints: endpoints(&url, &stack, &packages, core_key)?,
             stack,
             cloud,
             http: Http::new(),
@@ -260,7 +265,12 @@ fn endpoints_path(state_dir: &Path) -> PathBuf {
     state_dir.join("endpoints.json")
 }
 
-fn endpoints(url: &str, stack: &Stack, packages: &artifacts::Packages) -> Result<Endpoints, Error> {
+fn endpoints(
+    url: &str,
+    stack: &Stack,
+    packages: &artifacts::Packages,
+    core_key: Value,
+) -> Result<Endpoints, Error> {
     let functions = packages
         .keys()
         .filter_map(|folder| {
@@ -282,6 +292,7 @@ fn endpoints(url: &str, stack: &Stack, packages: &artifacts::Packages) -> Result
         stack: STACK.to_owned(),
         table: stack.output("TableName")?.to_owned(),
         record_table: stack.output("RecordTableName")?.to_owned(),
+        core_key,
         functions,
     })
 }

@@ -265,7 +265,13 @@ pub const fn entry(code: ErrorCode) -> Entry {
             "短信未能发出，请稍后再试；如提示联系客服，请与客服核对手机号。",
             "The message was not accepted; nothing was counted. If retryable, ask for the code again after retry_after_s; otherwise this phone is refused, and only support can help."),
 
-        // Never the code of a reply. The row is for clients that show an `ended_reason`.
+        // Never the code of a reply. The core system gets the first two; clients show the last as an `ended_reason`.
+        ErrorCode::ReleaseLimit => wait(429, "Too many releases",
+            "近24小时内该笔出款的卡号提取次数已达上限，请稍后再试。",
+            "The card number was released for this payout too often in the last 24 h. Report the payout as sent or returned, or wait."),
+        ErrorCode::CoreKeyInvalid => last(422, "No usable encryption key",
+            "没有可用的加密公钥，出款未开始。",
+            "CoreEncryptionKeys is missing or malformed, or two operators have not registered one of its keys. Nothing has changed."),
         ErrorCode::TestTxnFailed => last(422, "Test transaction failed",
             "测试转账被银行退回，本次换卡已撤销，请换用另一张卡重新发起。",
             "The test transfer to the new card was returned and the change was undone. Start a new rebind with another card."),

@@ -356,6 +356,14 @@ pub trait KeyService {
     }
 }
 
+/// Signs payout instructions with a key that no other function may use.
+pub trait SignInstruction {
+    /// The id of the key, by which the core system finds the public one.
+    fn key_id(&self) -> &str;
+    /// The `ES256` signature of the message, in DER.
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, PortError>;
+}
+
 /// A session to open in one write.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenSession<'a> {

@@ -1,10 +1,12 @@
 //! The key service: AWS KMS.
 
-use application::ports::{DataKey, HashKey, HashKeyVersions, KeyService, PortError};
+use application::ports::{
+    DataKey, HashKey, HashKeyVersions, KeyService, PortError, SignInstruction,
+};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::types::{DataKeySpec, MacAlgorithmSpec};
+use aws_sdk_kms::types::{DataKeySpec, MacAlgorithmSpec, MessageType, SigningAlgorithmSpec};
 use domain::secret::Secret;
 use std::collections::HashMap;
 
@@ -147,6 +149,44 @@ impl KeyService for Kms {
             .plaintext
             .map(|plain| Secret::new(plain.into_inner()))
             .ok_or_else(|| failed("no plaintext".to_owned()))
+    }
+}
+
+/// A P-256 key of KMS that signs payout instructions.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    client: Client,
+    key_id: String,
+}
+
+impl Signer {
+    /// `key_id`: a key for `ECDSA_SHA_256`.
+    #[must_use]
+    pub const fn new(client: Client, key_id: String) -> Self {
+        Self { client, key_id }
+    }
+}
+
+impl SignInstruction for Signer {
+    fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, PortError> {
+        let answer = self
+            .client
+            .sign()
+            .key_id(&self.key_id)
+            .message(Blob::new(message))
+            .message_type(MessageType::Raw)
+            .signing_algorithm(SigningAlgorithmSpec::EcdsaSha256)
+            .send()
+            .await
+            .map_err(kms_error)?;
+        answer
+            .signature
+            .map(Blob::into_inner)
+            .ok_or_else(|| failed("no signature".to_owned()))
     }
 }
 

@@ -8,7 +8,7 @@
 //! is read, which shortens a cold start. Compiled-in roots would age with the deployment and could not include a bank's
 //! own authority.
 
-use crate::kms::{HashKeyIds, Kms};
+use crate::kms::{HashKeyIds, Kms, Signer};
 use crate::push::Push;
 use crate::sns::Sns;
 use application::crypto::Keys;
@@ -102,6 +102,15 @@ impl Aws {
             hash_keys?,
             data_keys.collect(),
         )))
+    }
+
+    /// The key in `PAYOUT_SIGNING_KEY_ID`, for payout instructions.
+    ///
+    /// # Errors
+    /// `Permanent` when the variable is not set.
+    pub fn signer(&self) -> Result<Signer, PortError> {
+        let client = aws_sdk_kms::Client::new(&self.0);
+        Ok(Signer::new(client, env("PAYOUT_SIGNING_KEY_ID")?))
     }
 
     /// SMS through SNS, with the signature in `SMS_SIGNATURE`.

@@ -135,12 +135,25 @@ vocabulary! {
         UpstreamQuota = "UPSTREAM_QUOTA",
         /// The SMS service did not accept the message.
         OtpChannelDown = "OTP_CHANNEL_DOWN",
+        /// The card number was released for this payout too often in the last 24 h. To the core system only.
+        ReleaseLimit = "RELEASE_LIMIT",
+        /// No configured encryption key of the core system is usable. To the core system only.
+        CoreKeyInvalid = "CORE_KEY_INVALID",
         /// The test transfer was returned. Only an `ended_reason`, never the code of a reply.
         TestTxnFailed = "TEST_TXN_FAILED",
     }
 }
 
 impl ErrorCode {
+    /// True if an HTTP reply can have this code. The others are for the core system, or are only an `ended_reason`.
+    #[must_use]
+    pub const fn is_reply(self) -> bool {
+        !matches!(
+            self,
+            Self::ReleaseLimit | Self::CoreKeyInvalid | Self::TestTxnFailed
+        )
+    }
+
     /// The codes that `ended_reason` of a rebind can have.
     pub const ENDED_REASONS: &'static [ErrorCode] = &[
         // The caller did not prove to be the merchant.

@@ -67,6 +67,8 @@ vocabulary! {
         PayoutAssigned = "payout_assigned",
         /// The acquirer's core began to pay a payout.
         PayoutSending = "payout_sending",
+        /// The card number of a payout that is being paid was released to the acquirer's core again.
+        PayoutReleased = "payout_released",
         /// A payout was handed to the bank.
         PayoutSent = "payout_sent",
         /// The bank returned a payout.

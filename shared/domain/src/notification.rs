@@ -212,6 +212,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         | Event::PayoutCreated(_)
         | Event::PayoutAssigned(_)
         | Event::PayoutSending(_)
+        | Event::PayoutReleased(_)
         | Event::PayoutSent(_)
         | Event::SettlementApplied(_)
         | Event::DocumentRenewed(_)

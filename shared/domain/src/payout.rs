@@ -4,6 +4,7 @@ use super::card::Card;
 use super::ids::PayoutId;
 use super::time::Timestamp;
 use super::vocabulary::vocabulary;
+use super::window::Window;
 
 vocabulary! {
     /// The state of a payout.
@@ -33,6 +34,17 @@ pub struct Payout {
     pub card: Option<Card>,
     /// The state of the payout.
     pub state: PayoutState,
+    /// The releases of the card number to the acquirer's core.
+    pub releases: Releases,
+}
+
+/// The releases of a card number for one payout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Releases {
+    /// All of them. Also the number of the last one, from 1.
+    pub number: u64,
+    /// Those of the last day.
+    pub lately: Window,
 }
 
 impl Payout {

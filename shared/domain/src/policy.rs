@@ -89,6 +89,8 @@ pub struct Policy {
     pub bank_calls_per_card_day: usize,
     /// Bank calls per day for one merchant.
     pub bank_calls_per_day: usize,
+    /// Releases per day of the card number of one payout to the core system.
+    pub releases_per_day: usize,
 
     /// The maximum age of the identity proof when the card is confirmed.
     pub identity_proof_s: i64,
@@ -192,7 +194,7 @@ pub struct Policy {
 impl Policy {
     /// The policy of the contract.
     pub const CURRENT: Policy = Policy {
-        version: 2,
+        version: 3,
 
         session_idle_s: 15 * MINUTE_S,
         session_max_s: 12 * HOUR_S,
@@ -232,6 +234,7 @@ impl Policy {
 
         bank_calls_per_card_day: 3,
         bank_calls_per_day: 5,
+        releases_per_day: 5,
 
         identity_proof_s: 15 * MINUTE_S,
         bank_proof_s: 30 * MINUTE_S,

@@ -28,10 +28,21 @@ pub(super) const PROFILE: &str = "Z";
 /// The sort key of an account.
 const ACCOUNT: &str = "A";
 
-/// True for the key of an item of the acquirer's record: a profile or an account. It lies in the record table.
+/// The partition and sort key of the registered keys of the core system.
+const CORE_KEYS: (&str, &str) = ("K#core", "K");
+
+/// True for the key of an item of the acquirer's record: a profile, an account or the registered keys of the core system. It
+/// lies in the record table.
 #[must_use]
 pub fn is_record(pk: &str, sk: &str) -> bool {
-    (sk == PROFILE && pk.starts_with("M#")) || (sk == ACCOUNT && pk.starts_with("A#"))
+    (sk == PROFILE && pk.starts_with("M#"))
+        || (sk == ACCOUNT && pk.starts_with("A#"))
+        || (pk, sk) == CORE_KEYS
+}
+
+/// The key of the registered keys of the core system.
+pub(super) fn core_keys_key() -> Item {
+    key(CORE_KEYS.0, CORE_KEYS.1)
 }
 
 /// The sort key of a payout's record.

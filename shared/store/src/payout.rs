@@ -9,6 +9,8 @@ use super::read::{has_torn_record, merchant_of_items};
 use super::records::payout;
 use application::ports::{OwnedPayout, PortError, ReadPayouts};
 use aws_sdk_dynamodb::types::TransactWriteItem;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::ids::{MerchantId, PayoutId};
 use domain::merchant::Merchant;
 use domain::payout::Payout;
@@ -69,6 +71,23 @@ impl<T: Table> ReadPayouts for Store<T> {
 pub fn place(payout: &Payout) -> String {
     let at_s = payout.created_at.epoch_s().max(0);
     format!("{at_s:012}#{}", payout.payout_id)
+}
+
+/// The sort position of an unsent payout as the cursor of a list.
+#[must_use]
+pub fn cursor(payout: &Payout) -> String {
+    URL_SAFE_NO_PAD.encode(place(payout))
+}
+
+/// The sort position in a cursor. `None` for any other text.
+#[must_use]
+pub fn position(cursor: &str) -> Option<String> {
+    /// Time, `#`, payout id.
+    const CHARS_MAX: usize = 64;
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let position = String::from_utf8(bytes).ok()?;
+    let is_one = position.len() <= CHARS_MAX && position.starts_with(|c: char| c.is_ascii_digit());
+    is_one.then_some(position)
 }
 
 pub(super) fn entry_key(merchant: &MerchantId, payout: &Payout) -> Item {

@@ -2,16 +2,16 @@
 
 use super::client::{Get, Page, Query, Table};
 use super::item::{Item, s};
-use super::keys::{PROFILE, STATE, event_sk, is_rebind_sk, key, merchant_pk, rebind_sk};
-use super::records::{event, merchant_state, profile, rebind};
+use super::keys::{PROFILE, STATE, card_sk, event_sk, is_rebind_sk, key, merchant_pk, rebind_sk};
+use super::records::{card, event, merchant_state, profile, rebind};
 use super::{Store, idempotency, item};
 use application::ports::{
     IdempotencyKey, IdempotencyLookup, ListEvents, ListRebinds, LoadMerchant, PortError, Selector,
 };
 use domain::history::ChainedEvent;
-use domain::ids::{MerchantId, RebindId};
+use domain::ids::{CardId, MerchantId, RebindId};
 use domain::merchant::Merchant;
-use domain::rebind::Rebind;
+use domain::rebind::{Rebind, Sealed};
 use domain::time::Timestamp;
 
 /// Maximum number of reads while reads are torn.
@@ -205,6 +205,28 @@ impl<T: Table> Store<T> {
     ) -> Result<Vec<Item>, PortError> {
         let page = self.page(merchant, range, false, Some(limit), None).await?;
         Ok(page.items)
+    }
+
+    /// The encrypted number of a card, from its rebind or from onboarding. `None` once it is deleted.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn sealed_card_number(
+        &self,
+        merchant: &MerchantId,
+        card_id: &CardId,
+    ) -> Result<Option<Sealed>, PortError> {
+        let sk = match card_id.number() {
+            0 => card_sk(card_id),
+            number => rebind_sk(number),
+        };
+        let get = Get {
+            key: key(merchant_pk(merchant), sk),
+            only: None,
+            consistent: true,
+        };
+        let item = self.table.get(get).await?;
+        Ok(item.as_ref().map(card::read).transpose()?.flatten())
     }
 
     /// One page of a merchant's items in a range of sort keys, both ends included.

@@ -5,9 +5,9 @@ use super::Store;
 use super::client::{Get, Table, Transacted};
 use super::commit::cancelled;
 use super::item::{Item, Update, broken, n, put_item, update_item};
-use super::keys::{PROFILE, account_key, card_sk, key, logins_key, merchant_pk};
+use super::keys::{PROFILE, account_key, key, logins_key, merchant_pk};
 use super::records::card_holders::Person;
-use super::records::{card, card_holders, logins, profile};
+use super::records::{card_holders, logins, profile};
 use application::crypto::{HashPurpose, Keys};
 use application::ports::{
     Commit, DataKey, IdempotencyMode, KeyService, LoadMerchant as _, PortError, Selector,
@@ -17,7 +17,7 @@ use domain::contact::RecordChange;
 use domain::ids::{CardId, MerchantId};
 use domain::merchant::{Merchant, MerchantState, Profile};
 use domain::pii::typed::{Field, fold};
-use domain::rebind::{Mac, Rebind, Sealed};
+use domain::rebind::{Mac, Rebind};
 use domain::time::Timestamp;
 use domain::transition::{FingerprintRule, Transition};
 
@@ -156,7 +156,7 @@ impl<T: Table> Store<T> {
         let mut state = before.state.next_version();
         let (Some(bound), Some(sealed)) = (
             state.bound_mut(card_id),
-            self.sealed_number(&before, card_id).await?,
+            self.sealed_card_number(merchant, card_id).await?,
         ) else {
             // Removed meanwhile, or waiting for its removal.
             return Ok(false);
@@ -214,25 +214,6 @@ impl<T: Table> Store<T> {
     ) -> Result<Merchant, PortError> {
         let loaded = self.load(merchant, selector).await?;
         loaded.ok_or_else(|| broken("an unknown merchant"))
-    }
-
-    /// The encrypted number of a verified card. `None` once it is deleted.
-    async fn sealed_number(
-        &self,
-        before: &Merchant,
-        card_id: &CardId,
-    ) -> Result<Option<Sealed>, PortError> {
-        if card_id.number() > 0 {
-            let rebind = before.rebind.as_ref();
-            return Ok(rebind.and_then(|rebind| rebind.sealed_number.clone()));
-        }
-        let get = Get {
-            key: key(merchant_pk(&before.profile.merchant_id), card_sk(card_id)),
-            only: None,
-            consistent: true,
-        };
-        let item = self.table.get(get).await?;
-        item.as_ref().map(card::read).transpose()
     }
 
     /// The items of a move: no session, no event, no idempotency key.

@@ -20,7 +20,7 @@ use domain::format::DocumentExpiry;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use domain::login::{Account, Failures};
 use domain::merchant::{BoundCard, EntityType, LastActivation, MerchantState, Profile};
-use domain::payout::{Payout, PayoutState};
+use domain::payout::{Payout, PayoutState, Releases};
 use domain::pii::typed::{Field, fold};
 use domain::pii::{CardNumber, DocumentType, IdNumber, PersonName, Phone};
 use domain::policy::{DAY_S, HOUR_S};
@@ -263,6 +263,7 @@ impl<T: Table> Store<T> {
                 .ok_or_else(|| bad("payout_id", ErrorCode::RequestMalformed))?;
             let created_at = now.plus_s(-unsent.created_hours_ago * HOUR_S);
             let payout = Payout {
+                releases: Releases::default(),
                 payout_id,
                 amount_fen: unsent.amount_fen,
                 created_at,

@@ -12,6 +12,8 @@ use crate::processes::traffic::Traffic;
 use crate::transport::unsigned;
 use application::crypto::Keys;
 use application::ports::{DataKey, HashKey, HashKeyVersions, KeyService, PortError};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use bank::sandbox::person_items;
@@ -498,8 +500,20 @@ fn key_service(operation: &str, asked: &Value) -> Answer {
                 None => json_reply(400, &json!({"__type": "InvalidCiphertextException"})),
             }
         }
+        "Sign" => {
+            let message = bytes("Message").unwrap_or_default();
+            let signature = signing_key().sign(&SystemRandom::new(), &message).unwrap();
+            let signature = BASE64.encode(signature.as_ref());
+            json_reply(200, &json!({"KeyId": key_id, "Signature": signature}))
+        }
         _ => json_reply(400, &json!({"__type": "UnknownOperationException"})),
     }
+}
+
+/// The key that signs payout instructions.
+fn signing_key() -> &'static EcdsaKeyPair {
+    static KEY: OnceLock<EcdsaKeyPair> = OnceLock::new();
+    KEY.get_or_init(|| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap())
 }
 
 /// The same keys without the wire, for seeding.

@@ -1,8 +1,10 @@
 //! The functions' settings in `infra/template.yaml`. They are read from the deployed file, so that a local process gets
 //! exactly the deployed settings.
 
+use jose::receiver::Receiver;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// The local name of the main table.
@@ -55,6 +57,13 @@ pub fn key_arn(resource: &str) -> String {
     )
 }
 
+/// The core system, which reads payout instructions.
+#[must_use]
+pub fn core_key() -> &'static Receiver {
+    static KEY: OnceLock<Receiver> = OnceLock::new();
+    KEY.get_or_init(|| Receiver::generate("core-1").unwrap())
+}
+
 /// A template value in a local sandbox stack, with all other parameters at their defaults.
 fn resolved(value: &Value, parameters: &Value, bank_url: &str) -> String {
     let Value::String(name) = value else {
@@ -65,6 +74,7 @@ fn resolved(value: &Value, parameters: &Value, bank_url: &str) -> String {
         "Stage" => "sandbox".to_owned(),
         "RootCertificates" => local::root_certificates().to_owned(),
         "SmsSignature" => local::SMS_SIGNATURE.to_owned(),
+        "CoreEncryptionKeys" => core_key().public_set(),
         parameter if !parameters[parameter].is_null() => {
             let default = &parameters[parameter]["Default"];
             let number = || default.as_u64().unwrap().to_string();

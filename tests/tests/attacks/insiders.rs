@@ -1,13 +1,15 @@
 //! Insiders: between us and the bank, at the table without its keys or with a few of them, at the stream function.
 
-use crate::{Item, NAME, OTHER, ask, item_of, kept_of, put_item, refused};
+use crate::{Item, NAME, OTHER, POLICY, ask, item_of, kept_of, put_item, refused};
 use api::event::Request;
 use application::crypto::{HashPurpose, Keys};
 use application::ports::HashKey;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bank::signature::{SIGNATURE_HEADER, TIME_HEADER, sign_reply, sign_request};
 use bank::{BankClient, BankKey};
+use domain::error_code::ErrorCode;
 use domain::history::canonical;
+use jose::receiver::Receiver;
 use sandbox_bank::handler::{Bank, BankKeys};
 use sandbox_bank::rule::CardBook;
 use serde_json::{Value, json};
@@ -465,4 +467,40 @@ async fn money_sent_with_a_stolen_bank_key() {
     let serial = json!({"serial": "rbd_1-t1"});
     assert_eq!(send(&query, "/transfer/query", serial).await, 200);
     assert_eq!(send(&ask, "/transfer", transfer("rbd_1-t1", 1)).await, 200);
+}
+
+/// An operation of the core system on one payout.
+fn payout(operation: &str) -> Value {
+    json!({"operation": operation, "merchant_id": format!("mer_{NAME}"), "payout_id": "pay_1"})
+}
+
+async fn create_payout(world: &InProcess) {
+    let mut create = payout("create_payout");
+    create["amount_fen"] = json!(1);
+    world.core(create).await.unwrap();
+}
+
+/// Who deploys the stack sets `CoreEncryptionKeys` to a key of their own, and invokes `payouts`.
+#[tokio::test]
+async fn card_numbers_redirected_by_a_deployment() {
+    let world = InProcess::staged("production").await;
+    create_payout(&world).await;
+    let own = Receiver::generate("core-1").unwrap().public_set();
+    let paid = world.core_with_keys(&own, payout("payout_sending"));
+    let refused = paid.await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::CoreKeyInvalid);
+    assert_eq!(world.count(NAME, "payout_sending").await, 0);
+}
+
+/// Who may invoke `payouts` keeps one payout open, to read its card number whenever needed.
+#[tokio::test]
+async fn card_number_released_again_and_again() {
+    let world = InProcess::start().await;
+    create_payout(&world).await;
+    for _ in 0..POLICY.releases_per_day {
+        world.core(payout("payout_sending")).await.unwrap();
+    }
+    let refused = world.core(payout("payout_sending")).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::ReleaseLimit);
+    assert_eq!(world.count(NAME, "payout_released").await, 4);
 }

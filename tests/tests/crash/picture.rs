@@ -114,7 +114,7 @@ pub fn answer(status: u16, body: &Value) -> Picture {
     let mut body = body.clone();
     if let Some(members) = body.as_object_mut() {
         // These values depend on the clock, which has moved, or on the request.
-        for name in ["retry_after_s", "reading_token", "token"] {
+        for name in ["retry_after_s", "reading_token", "token", "instruction"] {
             members.remove(name);
         }
         if let Some(challenge) = members.get_mut("challenge").and_then(Value::as_object_mut) {

@@ -52,6 +52,13 @@ pub const REASONS: &[Reason] = &[
         },
     },
     Reason {
+        why: "a payment whose instruction was lost after the first write is released again, and every release is in the history",
+        applies: |case| {
+            let released = case.begins(&["event payout_released", "payout ", "unsent "]);
+            case.step.starts_with("payout_sending") && (released || case.is_version())
+        },
+    },
+    Reason {
         why: "a missing reply of the bank is recorded, which increments the version",
         applies: |case| case.is_lost("bank") && case.is_version(),
     },

@@ -106,6 +106,7 @@ pub async fn logs_contain_only_expected_errors(live: &LocalCloud) {
         "UPSTREAM_BUSY",
         "UPSTREAM_QUOTA",
         "UPSTREAM_UNKNOWN",
+        "payout.release_limit",
     ];
     assert_eq!(errors, known.map(str::to_owned).into(), "{causes:?}");
     assert!(refused > 20, "{refused} refusals of the core");

@@ -77,7 +77,7 @@ pub const SIDE_BY_SIDE: &[Case] = cases! {
         pending_transfer_is_sent_once, listed_card_leaves_transfer_pending, returned_transfer_reverts_and_notifies,
         return_reverts_within_7_days_of_effect, revert_without_usable_card_holds_payouts;
     payouts: repeated_creation_makes_one_payout, malformed_core_events_are_refused, payouts_change_card_after_hold,
-        repeated_sent_and_returned_are_no_ops, pages_are_newest_first, seeded_payouts_stay_on_old_card,
+        repeated_sent_and_returned_are_no_ops, sixth_release_in_a_day_is_refused, pages_are_newest_first, seeded_payouts_stay_on_old_card,
         payouts_follow_concurrent_switch;
     settings: changed_settings_notify_and_take_effect, pending_settings_are_withdrawn_or_frozen,
         settings_wait_for_the_end_of_a_hold, all_bad_fields_are_reported_at_once,

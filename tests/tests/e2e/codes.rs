@@ -225,10 +225,18 @@ const CASES: [(ErrorCode, &str); 61] = [
 ];
 
 /// Error codes without a case here, and the reason.
-const NOT_HERE: [(ErrorCode, &str); 2] = [
+const NOT_HERE: [(ErrorCode, &str); 4] = [
     (
         ErrorCode::OtpChannelDown,
         "the local cloud's SNS never fails; tests/tests/handlers.rs uses a failing one in process",
+    ),
+    (
+        ErrorCode::ReleaseLimit,
+        "to the core system only: payouts::sixth_release_in_a_day_is_refused",
+    ),
+    (
+        ErrorCode::CoreKeyInvalid,
+        "to the core system only: tests/tests/payouts.rs configures other keys in process",
     ),
     (
         ErrorCode::TestTxnFailed,

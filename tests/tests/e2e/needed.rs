@@ -153,6 +153,8 @@ const PUT: &[&str] = &["dynamodb:PutItem table"];
 const UPDATE: &[&str] = &["dynamodb:UpdateItem table"];
 const DELETE: &[&str] = &["dynamodb:DeleteItem table"];
 const HISTORY: &[&str] = &["kms:Decrypt history key"];
+const CARD_NUMBER: &[&str] = &["kms:Decrypt card key"];
+const SIGN: &[&str] = &["kms:Sign payout key"];
 const PHONES: &[&str] = &["sns:Publish phones"];
 
 async fn login(live: &LocalCloud) -> Vec<Probe<'_>> {
@@ -402,7 +404,7 @@ async fn payouts(live: &LocalCloud) -> Vec<Probe<'_>> {
     };
     vec![
         core(&[QUERY, RECORD, PUT, UPDATE], create),
-        core(&[BATCH], payout("payout_sending")),
+        core(&[BATCH, GET, CARD_NUMBER, SIGN], payout("payout_sending")),
         core(&[BATCH, DELETE], payout("payout_sent")),
     ]
 }

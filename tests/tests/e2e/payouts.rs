@@ -1,9 +1,14 @@
 //! Payouts: the acquirer's core creates them by invoking the function, and the merchant reads them.
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use domain::time::Timestamp;
+use jose::receiver::{Receiver, claims};
 use serde_json::{Value, json};
+use tests::aws::KMS;
 use tests::local_cloud::{App, LocalCloud};
 use tests::merchant::Profile;
 use tests::transport::Transport as _;
@@ -222,6 +227,47 @@ pub async fn payouts_change_card_after_hold(live: &LocalCloud) {
     assert_eq!(again["card"]["last4"], last4(&card));
 }
 
+/// The core system gets the number of the card five times a day, signed by the stack's key and encrypted to its own.
+pub async fn sixth_release_in_a_day_is_refused(live: &LocalCloud) {
+    let (merchant, app) = live.logged_in().await;
+    let at = merchant.now();
+    let payout = create(live, &merchant, "a", at).await;
+    let endpoints = live.system.endpoints();
+    let core = Receiver::read(&endpoints.core_key).unwrap();
+    let key = json!({"KeyId": live.system.resource("PayoutSigningKey").unwrap()});
+    let signer = live.root.json(&KMS, "GetPublicKey", &key).await.unwrap();
+    let signer = STANDARD
+        .decode(signer["PublicKey"].as_str().unwrap())
+        .unwrap();
+    for release in 1..=5 {
+        let sending = report(live, "payout_sending", &payout, at).await.unwrap();
+        let instruction = sending["instruction"].as_str().unwrap();
+        let (_, signed) = core.decrypt(instruction).unwrap();
+        assert!(is_signed_by(&signer, std::str::from_utf8(&signed).unwrap()));
+        let told = claims(&signed).unwrap();
+        assert_eq!(told["card_number"], json!(merchant.active_card));
+        assert_eq!(
+            (&told["amount_fen"], &told["release"]),
+            (&json!(128_000), &json!(release))
+        );
+        assert_eq!(told["holder_name"], merchant.holder_name);
+    }
+    let refused = report(live, "payout_sending", &payout, at).await;
+    assert_eq!(refused, Err("RELEASE_LIMIT".to_owned()));
+    let kinds = app.history().await;
+    let count = |kind: &str| kinds.iter().filter(|event| event["kind"] == kind).count();
+    assert_eq!((count("payout_sending"), count("payout_released")), (1, 4));
+    report(live, "payout_sent", &payout, at).await.unwrap();
+}
+
+/// True for a message with an `ES256` signature of this public key.
+fn is_signed_by(public_key: &[u8], message: &str) -> bool {
+    let (content, signature) = message.rsplit_once('.').unwrap();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public_key).unwrap();
+    key.verify_sig(content.as_bytes(), &signature).is_ok()
+}
+
 /// Sent and returned, each twice; and transitions that are not allowed.
 pub async fn repeated_sent_and_returned_are_no_ops(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
@@ -238,10 +284,10 @@ pub async fn repeated_sent_and_returned_are_no_ops(live: &LocalCloud) {
         (&sending["status"], &sending["held"], &sending["card"]),
         (&json!("sending"), &json!(false), &payout["card"])
     );
-    assert_eq!(
-        report(live, "payout_sending", &payout, at).await.unwrap(),
-        sending
-    );
+    let again = report(live, "payout_sending", &payout, at).await.unwrap();
+    assert_ne!(again["instruction"], sending["instruction"]);
+    let without_instruction = |payout| without(payout, &["instruction"]);
+    assert_eq!(without_instruction(&again), without_instruction(&sending));
     let statuses = |items: &[Value]| -> Vec<Value> {
         items.iter().map(|item| item["status"].clone()).collect()
     };
@@ -303,6 +349,7 @@ pub async fn repeated_sent_and_returned_are_no_ops(live: &LocalCloud) {
             "payout_created",
             "payout_created",
             "payout_sending",
+            "payout_released",
             "payout_sent",
             "payout_returned",
             "payout_returned"

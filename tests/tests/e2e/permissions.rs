@@ -71,6 +71,7 @@ impl<'l> Role<'l> {
             (resource("CodesKey1"), "codes key"),
             (resource("FreezeKey1"), "freeze key"),
             (resource("CardKey"), "card key"),
+            (resource("PayoutSigningKey"), "payout key"),
             (resource("IdentityKey"), "identity key"),
             (resource("HistoryKey"), "history key"),
             ("sns:*:*:*".to_owned(), "phones"),

@@ -111,10 +111,13 @@ const MAY: [(&str, &[&str]); 12] = [
         &[
             "record GetItem",
             "table Query",
+            "table GetItem",
             "table BatchGetItem",
             "table PutItem",
             "table UpdateItem",
             "table DeleteItem",
+            "card Decrypt",
+            "payout Sign",
         ],
     ),
     (
@@ -164,7 +167,7 @@ const MAY: [(&str, &[&str]); 12] = [
 ];
 
 /// Every call that is tried with every role.
-const CALLS: [&str; 59] = [
+const CALLS: [&str; 60] = [
     "table Query",
     "index Query",
     "table GetItem",
@@ -196,6 +199,7 @@ const CALLS: [&str; 59] = [
     "codes GenerateMac",
     "freeze GenerateMac",
     "look-up VerifyMac",
+    "payout Sign",
     "card GenerateDataKey",
     "card Encrypt",
     "card Decrypt",
@@ -297,6 +301,7 @@ impl Targets {
             ("codes", "CodesKey1"),
             ("freeze", "FreezeKey1"),
             ("card", "CardKey"),
+            ("payout", "PayoutSigningKey"),
             ("identity", "IdentityKey"),
             ("history", "HistoryKey"),
             ("table's", "TableKey"),
@@ -508,6 +513,10 @@ impl Targets {
                 body["MacAlgorithm"] = json!("HMAC_SHA_256");
             }
             "GenerateDataKey" => body["KeySpec"] = json!("AES_256"),
+            "Sign" => {
+                body["Message"] = json!(STANDARD.encode("x"));
+                body["SigningAlgorithm"] = json!("ECDSA_SHA_256");
+            }
             "Encrypt" => body["Plaintext"] = json!(STANDARD.encode("x")),
             _ => body["CiphertextBlob"] = self.sealed[what].clone(),
         }

@@ -16,7 +16,7 @@ use api::routes::{Function, Route};
 use application::backoff::Limits;
 use application::crypto::Keys;
 use application::error::HandlerError;
-use application::ports::{LoadMerchant as _, Selector};
+use application::ports::{LoadMerchant as _, PortError, Selector, SignInstruction};
 use application::serve::{DeploymentStage, respond};
 use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
 use cards::Cards;
@@ -30,7 +30,7 @@ use domain::policy::Policy;
 use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
 use freezes::Freezes;
-use payouts::Payouts;
+use payouts::{CoreKeys, Payouts};
 use rebind_request::RebindRequest;
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -45,6 +45,19 @@ use store::Store;
 use tests::merchant::luhn;
 use tests::transport::HttpCall;
 use verification::Verification;
+
+/// The model creates payouts and pays none.
+struct NoSigner;
+
+impl SignInstruction for NoSigner {
+    fn key_id(&self) -> &str {
+        unreachable!("the model pays nothing")
+    }
+
+    async fn sign(&self, _: &[u8]) -> Result<Vec<u8>, PortError> {
+        unreachable!("the model pays nothing")
+    }
+}
 
 /// A point in a use case: the answers so far, and the continuation.
 #[derive(Debug)]
@@ -157,7 +170,12 @@ impl World {
                 "amount_fen": 100,
                 "time": input.at.to_rfc3339_shanghai(),
             });
-            let payouts = Payouts::new(Store::over(ports.clone(), &Policy::CURRENT));
+            let payouts = Payouts::new(
+                Store::over(ports.clone(), &Policy::CURRENT),
+                self.keys(0),
+                NoSigner,
+                CoreKeys::read(""),
+            );
             let created = payouts.handle(operation, &stage).await;
             return Next::Replied {
                 status: if created.is_ok() { 200 } else { 409 },

@@ -54,15 +54,19 @@ pub(super) fn components() -> Map<String, Value> {
     for schema in schemas.values_mut() {
         tidy(schema);
     }
-    // The code of a returned test transfer appears in `ended_reason` only.
-    let unused = ErrorCode::TestTxnFailed.as_str();
+    let others: Vec<&str> = ErrorCode::ALL
+        .iter()
+        .filter(|code| !code.is_reply())
+        .map(|code| code.as_str())
+        .collect();
     let codes = &mut schemas["ErrorCode"];
     codes["enum"]
         .as_array_mut()
         .expect("words")
-        .retain(|code| code != unused);
+        .retain(|code| !others.iter().any(|other| code == other));
     let description = codes["description"].as_str().expect("a text").lines();
-    let description = description.filter(|line| !line.contains(unused));
+    let is_other = |line: &&str| others.iter().any(|other| line.contains(other));
+    let description = description.filter(|line| !is_other(line));
     codes["description"] = description.collect::<Vec<_>>().join("\n").into();
     name_routes(&mut schemas["NextAction"]);
     for (name, public) in PUBLIC_NAMES {

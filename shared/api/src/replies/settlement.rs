@@ -56,6 +56,7 @@ impl Payout {
             created_at,
             card,
             state,
+            releases: _, // for the core system and the history
         } = payout;
         let card = card
             .as_ref()

@@ -16,7 +16,7 @@ pub struct Learned {
 /// The plan for the state that was read.
 pub enum Plan {
     /// Decide this command and write the transition.
-    Write(Write),
+    Write(Box<Write>),
     /// Write nothing: this request has already made its first write.
     Resume,
 }
@@ -72,13 +72,13 @@ impl Plan {
 
 impl From<Command> for Plan {
     fn from(command: Command) -> Self {
-        Self::Write(Write {
+        Self::Write(Box::new(Write {
             command,
             context: String::new(),
             releases_key: false,
             leaves_key: false,
             learns_otp_limit: false,
             resumes_if_begun: false,
-        })
+        }))
     }
 }

@@ -148,8 +148,9 @@ pub enum Command {
     RenewDocument(Box<DocumentRenewal>),
     /// Acquirer's core: create a payout and choose its card.
     CreatePayout(PayoutId, u64),
-    /// Acquirer's core: the payout is about to be submitted to the bank. Refused while the payout is held.
-    PayoutSending(Payout),
+    /// Acquirer's core: the payout is about to be submitted to the bank, and its card number is released to the key with this
+    /// thumbprint. Refused while the payout is held.
+    PayoutSending(Payout, String),
     /// Acquirer's core: the payout was submitted to the bank.
     PayoutSent(Payout),
     /// Acquirer's core: the bank returned the payout.
@@ -235,7 +236,7 @@ pub fn decide(
         Command::CreatePayout(payout_id, amount_fen) => {
             Ok(ctx.create_payout(payout_id, *amount_fen))
         }
-        Command::PayoutSending(payout) => ctx.payout_sending(payout),
+        Command::PayoutSending(payout, key) => ctx.payout_sending(payout, key),
         Command::PayoutSent(payout) => ctx.payout_sent(payout),
         Command::PayoutReturned(payout) => ctx.payout_returned(payout),
         Command::AddDevice(opened) => Ok(ctx.add_device(opened)),

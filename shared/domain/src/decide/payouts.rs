@@ -2,11 +2,12 @@
 
 use super::{Context, nothing_due};
 use crate::error_code::ErrorCode;
-use crate::history::event::{Event, Nullable, OfPayout};
+use crate::history::event::{self, Event, Nullable, OfPayout};
 use crate::ids::PayoutId;
 use crate::merchant::MerchantState;
 use crate::next_action::NextAction;
-use crate::payout::{Payout, PayoutState};
+use crate::payout::{Payout, PayoutState, Releases};
+use crate::policy::DAY_S;
 use crate::rejection::Rejection;
 use crate::transition::{PayoutChange, Transition};
 
@@ -19,27 +20,47 @@ impl Context<'_> {
             created_at: self.now,
             card: self.merchant.state.paying_card(self.now).cloned(),
             state: PayoutState::Unsent,
+            releases: Releases::default(),
         };
         let mut state = self.changed_state();
         count(&mut state, &payout, |counter| counter.saturating_add(1));
         self.payout_event(state, Event::PayoutCreated, PayoutChange::Created(payout))
     }
 
-    /// Begins the payment. From this write on a freeze does not hold the payout, so the core system pays only after it.
-    pub(super) fn payout_sending(&self, payout: &Payout) -> Result<Transition, Rejection> {
-        match payout.state {
-            PayoutState::Sending => return Ok(Transition::none()),
-            PayoutState::Unsent if !self.merchant.state.awaits_card(payout) => {}
+    /// Begins the payment, or repeats the release of the card number for one that has begun. From the first write on a
+    /// freeze does not hold the payout, so the core system pays only after it.
+    pub(super) fn payout_sending(
+        &self,
+        payout: &Payout,
+        key_thumbprint: &str,
+    ) -> Result<Transition, Rejection> {
+        let begins = match payout.state {
+            PayoutState::Sending => false,
+            PayoutState::Unsent if !self.merchant.state.awaits_card(payout) => true,
             PayoutState::Unsent | PayoutState::Sent | PayoutState::Returned => {
                 return Err(Rejection::new(ErrorCode::StepOutOfOrder));
             }
-        }
-        if self.merchant.state.holds_payouts() {
+        };
+        if begins && self.merchant.state.holds_payouts() {
             return Err(
                 Rejection::new(ErrorCode::AccountFrozen).next(&[NextAction::ContactSupport])
             );
         }
-        Ok(self.move_payout(payout, PayoutState::Sending, Event::PayoutSending))
+        let mut releases = payout.releases.clone();
+        let limit = self.policy.releases_per_day;
+        if let Some(wait_s) = releases.lately.wait_s(limit, DAY_S, self.now) {
+            return Err(Rejection::new(ErrorCode::ReleaseLimit).retry_after(wait_s));
+        }
+        releases.number = releases.number.saturating_add(1);
+        releases.lately.add(DAY_S, self.now);
+        let release = releases.number;
+        let is = Payout {
+            state: PayoutState::Sending,
+            releases,
+            ..payout.clone()
+        };
+        let kind = if begins { sending } else { repeated };
+        Ok(self.changed_payout(payout, is, |about| kind(about, release, key_thumbprint)))
     }
 
     /// Records a fact, so a freeze does not refuse it.
@@ -95,24 +116,30 @@ impl Context<'_> {
         payout_state: PayoutState,
         kind: fn(OfPayout) -> Event,
     ) -> Transition {
-        let mut state = self.changed_state();
         let moved = Payout {
             state: payout_state,
             ..payout.clone()
         };
-        count(&mut state, payout, |counter| counter.saturating_sub(1));
-        count(&mut state, &moved, |counter| counter.saturating_add(1));
-        let change = PayoutChange::Changed {
-            was: payout.clone(),
-            is: moved,
-        };
-        self.payout_event(state, kind, change)
+        self.changed_payout(payout, moved, kind)
+    }
+
+    fn changed_payout(
+        &self,
+        was: &Payout,
+        is: Payout,
+        kind: impl FnOnce(OfPayout) -> Event,
+    ) -> Transition {
+        let mut state = self.changed_state();
+        count(&mut state, was, |counter| counter.saturating_sub(1));
+        count(&mut state, &is, |counter| counter.saturating_add(1));
+        let was = was.clone();
+        self.payout_event(state, kind, PayoutChange::Changed { was, is })
     }
 
     fn payout_event(
         &self,
         state: MerchantState,
-        kind: fn(OfPayout) -> Event,
+        kind: impl FnOnce(OfPayout) -> Event,
         change: PayoutChange,
     ) -> Transition {
         let payout = change.payout();
@@ -130,6 +157,28 @@ impl Context<'_> {
             ..Transition::none()
         }
     }
+}
+
+/// The event of a payment that begins.
+fn sending(about: OfPayout, release: u64, key_thumbprint: &str) -> Event {
+    Event::PayoutSending(event::PayoutSending {
+        payout_id: about.payout_id,
+        amount_fen: about.amount_fen,
+        card_id: about.card_id,
+        last4: about.last4,
+        release: Some(release),
+        key_thumbprint: Some(key_thumbprint.to_owned()),
+    })
+}
+
+/// The event of a further release.
+fn repeated(about: OfPayout, release: u64, key_thumbprint: &str) -> Event {
+    Event::PayoutReleased(event::PayoutReleased {
+        payout_id: about.payout_id,
+        card_id: about.card_id,
+        release,
+        key_thumbprint: key_thumbprint.to_owned(),
+    })
 }
 
 /// Changes the counter of pending payouts in which this payout is counted.

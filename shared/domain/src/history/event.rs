@@ -12,7 +12,7 @@ use crate::contact::ContactField;
 use crate::decide::NotifiedBy;
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
-use crate::ids::{CardId, PayoutId, RebindId};
+use crate::ids::{CardId, RebindId};
 use crate::lang::Lang;
 use crate::push::PushPlatform;
 use crate::rebind::{OtpPurpose, Purpose, Reason};
@@ -146,7 +146,8 @@ events! {
     CardRemoved(OfCard),
     PayoutCreated(OfPayout),
     PayoutAssigned(OfPayout),
-    PayoutSending(OfPayout),
+    PayoutSending(PayoutSending),
+    PayoutReleased(PayoutReleased),
     PayoutSent(OfPayout),
     PayoutReturned(OfPayout),
     SettlementChanged(SettlementChanged),
@@ -173,11 +174,11 @@ macro_rules! facts {
         }
 
         impl $name {
-            fn write(&self, data: &mut Data) {
+            pub(super) fn write(&self, data: &mut Data) {
                 $(self.$field.put(stringify!($field), data);)*
             }
 
-            fn read(data: &Data) -> Result<Self, &'static str> {
+            pub(super) fn read(data: &Data) -> Result<Self, &'static str> {
                 Ok(Self {
                     $($field: Member::get(stringify!($field), data)?,)*
                 })
@@ -185,6 +186,10 @@ macro_rules! facts {
         }
     )+};
 }
+
+mod payouts;
+
+pub use payouts::{OfPayout, PayoutReleased, PayoutSending};
 
 facts! {
     /// An event about a rebind without other facts.
@@ -197,18 +202,6 @@ facts! {
     OfCard {
         /// The card.
         card: EventCard,
-    }
-
-    /// An event about a payout.
-    OfPayout {
-        /// The payout.
-        payout_id: PayoutId,
-        /// The amount in fen.
-        amount_fen: u64,
-        /// The card that receives it; null while the payout is held.
-        card_id: Nullable<CardId>,
-        /// The last four digits of that card.
-        last4: Nullable<String>,
     }
 
     /// See [`EventKind::RebindRequested`].

@@ -75,6 +75,7 @@ fn missing_or_malformed_fact_is_named() {
                 "serial" => matches!(kind, EventKind::CodeSent | EventKind::Rejected),
                 "rebind_id" => kind == EventKind::Frozen,
                 "reason" => matches!(kind, EventKind::Frozen | EventKind::ChangeNotified),
+                "release" | "key_thumbprint" => kind == EventKind::PayoutSending,
                 "effective_at" => kind == EventKind::ChangeNotified,
                 _ => false,
             };

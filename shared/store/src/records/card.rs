@@ -2,7 +2,7 @@
 
 use super::stored::Stored;
 use super::{Attributes, check_version, version};
-use crate::item::{Item, b, broken, opt_b};
+use crate::item::{Item, b, opt_b};
 use application::ports::PortError;
 use domain::card::{Card, CardType};
 use domain::rebind::Sealed;
@@ -50,13 +50,11 @@ pub fn attributes(number: &Sealed) -> Attributes {
     vec![version(), (NUMBER, Some(b(&number.0)))]
 }
 
-/// The encrypted number of a card from onboarding.
+/// The encrypted number in the item of a card from onboarding or of a rebind. `None` once it is deleted.
 ///
 /// # Errors
-/// `TooNew`, for an item of a later release; `Permanent`, for one that this code did not write.
-pub fn read(item: &Item) -> Result<Sealed, PortError> {
+/// `TooNew`, for an item of a later release.
+pub fn read(item: &Item) -> Result<Option<Sealed>, PortError> {
     check_version(item, "a card")?;
-    opt_b(item, NUMBER)
-        .map(Sealed)
-        .ok_or_else(|| broken(NUMBER))
+    Ok(opt_b(item, NUMBER).map(Sealed))
 }

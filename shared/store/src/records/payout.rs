@@ -2,11 +2,13 @@
 
 use super::card::CardV1;
 use super::stored::{Stored, stored};
+use super::window::WindowV1;
 use super::{Attributes, check_version, version};
 use crate::item::{Item, broken, get_json, get_s, json, s};
 use application::ports::{OwnedPayout, PortError};
 use domain::ids::MerchantId;
-use domain::payout::{Payout, PayoutState};
+use domain::payout::{Payout, PayoutState, Releases};
+use serde::{Deserialize, Serialize};
 
 stored! {
     /// The attribute `state`.
@@ -21,17 +23,44 @@ stored! {
         card: Option<CardV1>,
         #[serde(rename = "st")]
         state: PayoutState,
+        #[serde(rename = "rel", default, skip_serializing_if = "ReleasesV1::is_none")]
+        releases: ReleasesV1,
+    }
+}
+
+/// The number of releases, and the times of those of the last day.
+#[derive(Default, Serialize, Deserialize)]
+struct ReleasesV1(u64, WindowV1);
+
+impl ReleasesV1 {
+    const fn is_none(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl Stored<Releases> for ReleasesV1 {
+    fn of(releases: &Releases) -> Self {
+        Self(releases.number, WindowV1::of(&releases.lately))
+    }
+
+    fn back(self) -> Result<Releases, PortError> {
+        let Self(number, lately) = self;
+        Ok(Releases {
+            number,
+            lately: lately.back()?,
+        })
     }
 }
 
 /// Optimistic-lock tag of a payout.
 pub(crate) const TAG: &str = "tag";
 
-/// The value of [`TAG`].
-pub(crate) const fn tag(payout: &Payout) -> &'static str {
-    match (payout.state, &payout.card) {
-        (PayoutState::Unsent, None) => "held",
-        (state, _) => state.as_str(),
+/// The value of [`TAG`]. Every change of a payout changes it: its state, its card or the number of its releases.
+pub(crate) fn tag(payout: &Payout) -> String {
+    match (payout.state, &payout.card, payout.releases.number) {
+        (PayoutState::Unsent, None, _) => "held".to_owned(),
+        (state @ PayoutState::Sending, _, 1..) => format!("{state} {}", payout.releases.number),
+        (state, ..) => state.as_str().to_owned(),
     }
 }
 

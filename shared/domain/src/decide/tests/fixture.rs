@@ -30,6 +30,14 @@ pub(super) fn t(after_s: i64) -> Timestamp {
     Timestamp::from_epoch_s(1_795_312_800 + after_s)
 }
 
+/// The thumbprint of the core system's encryption key.
+pub(super) const THUMBPRINT: &str = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
+
+/// The core system begins to pay, or asks for the card number again.
+pub(super) fn begin_payment(payout: Payout) -> Command {
+    Command::PayoutSending(payout, THUMBPRINT.to_owned())
+}
+
 /// A merchant, a clock, and everything written so far.
 #[derive(Clone)]
 pub(super) struct World {
@@ -456,7 +464,7 @@ impl World {
 
     /// The acquirer's core pays and reports it.
     pub(super) fn sent(self, name: &str) -> Self {
-        self.system_with(name, Command::PayoutSending)
+        self.system_with(name, begin_payment)
             .system_with(name, Command::PayoutSent)
     }
 

@@ -99,7 +99,7 @@ fn freeze_after_hold_holds_payouts() {
     assert_eq!(world.paid_to("later"), None);
     for name in ["old", "new", "later"] {
         assert!(world.merchant.holds(&world.payout(name)), "{name}");
-        let sending = world.refused(Command::PayoutSending(world.payout(name)));
+        let sending = world.refused(begin_payment(world.payout(name)));
         let expected = match name {
             "later" => ErrorCode::StepOutOfOrder,
             _ => ErrorCode::AccountFrozen,
@@ -503,8 +503,8 @@ fn owner_is_notified_of_guesses_once_a_day() {
 #[test]
 fn freeze_leaves_a_payment_under_way_alone() {
     let begun = World::new().pay("old").activated().at(DAY_S).pay("new");
-    let begun = begun.system_with("old", Command::PayoutSending);
-    let begun = begun.system_with("new", Command::PayoutSending);
+    let begun = begun.system_with("old", begin_payment);
+    let begun = begun.system_with("new", begin_payment);
     let frozen = begun.freeze(1);
     assert!(frozen.merchant.state.frozen.unwrap().holds_payouts);
     for (name, card) in [("old", 0), ("new", 1)] {
@@ -514,9 +514,9 @@ fn freeze_leaves_a_payment_under_way_alone() {
             (payout.state, frozen.sending(card)),
             (PayoutState::Sending, 1)
         );
-        // A repeat answers the same.
-        let again = frozen.decide(Command::PayoutSending(payout)).unwrap();
-        assert!(again.is_empty());
+        // The core system may have lost the instruction.
+        let again = frozen.decide(begin_payment(payout)).unwrap();
+        assert_eq!(again.event.unwrap().kind(), EventKind::PayoutReleased);
         let sent = frozen.clone().system_with(name, Command::PayoutSent);
         assert_eq!(
             (sent.payout(name).state, sent.sending(card)),

@@ -175,6 +175,7 @@ impl Model {
                         | Kind::DocumentRenewed
                         | Kind::PayoutCreated
                         | Kind::PayoutSending
+                        | Kind::PayoutReleased
                         | Kind::PayoutSent
                         | Kind::PayoutReturned
                         | Kind::Completed
@@ -228,24 +229,26 @@ impl Model {
                     self.is_paid_rightly(card, now);
                 }
             }
-            if payout.state == PayoutState::Sending {
+            if payout.state == PayoutState::Sending && old.state == PayoutState::Unsent {
                 assert!(
                     card.is_some_and(|card| !self.barred.contains(card))
                         && self.frozen != Some(true),
                     "paid while held"
                 );
             }
-            // `Unsent` to `Unsent`: the payout gets its card.
+            // `Unsent` to `Unsent`: the payout gets its card. `Sending` to `Sending`: its card number is released again.
             let follows = matches!(
                 (old.state, payout.state),
                 (
                     PayoutState::Unsent,
                     PayoutState::Unsent | PayoutState::Sending
-                ) | (PayoutState::Sending, PayoutState::Sent)
-                    | (
-                        PayoutState::Unsent | PayoutState::Sending | PayoutState::Sent,
-                        PayoutState::Returned
-                    )
+                ) | (
+                    PayoutState::Sending,
+                    PayoutState::Sending | PayoutState::Sent
+                ) | (
+                    PayoutState::Unsent | PayoutState::Sending | PayoutState::Sent,
+                    PayoutState::Returned
+                )
             );
             assert!(follows, "{:?} -> {:?}", old.state, payout.state);
         }

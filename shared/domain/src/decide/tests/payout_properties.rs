@@ -210,7 +210,7 @@ impl<'s> Life<'s> {
                 let create = Command::CreatePayout(id, u64::from(*amount_fen));
                 self.command(self.latest(), None, &create).unwrap();
             }
-            Step::Sending(which) => self.about_payout(*which, Command::PayoutSending),
+            Step::Sending(which) => self.about_payout(*which, begin_payment),
             Step::Sent(which) => self.about_payout(*which, Command::PayoutSent),
             Step::Returned(which) => self.about_payout(*which, Command::PayoutReturned),
             Step::CleanUp(answer) => self.clean_up(*answer),
@@ -545,6 +545,7 @@ fn payout_goes_to_card_valid_at_creation() {
             (EventKind::PayoutCreated, 2_000),
             (EventKind::PayoutAssigned, 100),
             (EventKind::PayoutSending, 500),
+            (EventKind::PayoutReleased, 100),
             (EventKind::PayoutSent, 150),
             (EventKind::PayoutReturned, 500),
             (EventKind::CardUnbound, 50),

@@ -114,7 +114,7 @@ fn payout_is_held_until_effective_at() {
             world.refused(assign(&world)).code,
             ErrorCode::StepOutOfOrder
         );
-        for act in [Command::PayoutSending, Command::PayoutSent] {
+        for act in [begin_payment as fn(_) -> _, Command::PayoutSent] {
             let paid = world.refused(act(world.payout("held")));
             assert_eq!(paid.code, ErrorCode::StepOutOfOrder);
         }
@@ -169,7 +169,7 @@ fn repeated_reports_change_nothing() {
     assert!(again.state.is_none() && again.event.is_none());
     // A returned payout cannot be paid or assigned.
     for act in [
-        Command::PayoutSending(world.payout("a")),
+        begin_payment(world.payout("a")),
         Command::PayoutSent(world.payout("a")),
         Command::AssignPayout(world.payout("a")),
     ] {
@@ -184,12 +184,10 @@ fn payment_starts_before_it_is_reported_sent() {
     assert_eq!(early.code, ErrorCode::StepOutOfOrder);
     let mut sending = unsent;
     sending.by = None;
-    let transition = sending.done(Command::PayoutSending(sending.payout("a")));
+    let transition = sending.done(begin_payment(sending.payout("a")));
     assert_eq!(transition.event.unwrap().kind(), EventKind::PayoutSending);
     assert_eq!((sending.unsent(0), sending.sending(0)), (0, 1));
     assert_eq!(sending.payout("a").state, PayoutState::Sending);
-    let again = sending.decide(Command::PayoutSending(sending.payout("a")));
-    assert!(again.unwrap().is_empty());
     // It keeps its card, and the card stays on record until the payment is reported.
     let assign = sending.refused(Command::AssignPayout(sending.payout("a")));
     assert_eq!(assign.code, ErrorCode::StepOutOfOrder);
@@ -206,8 +204,39 @@ fn payment_starts_before_it_is_reported_sent() {
 
     let sent = sending.system_with("a", Command::PayoutSent);
     assert_eq!(sent.sending(0), 0);
-    let late = sent.refused(Command::PayoutSending(sent.payout("a")));
+    let late = sent.refused(begin_payment(sent.payout("a")));
     assert_eq!(late.code, ErrorCode::StepOutOfOrder);
+}
+
+#[test]
+fn releases_of_a_card_number_are_counted_per_payout_and_day() {
+    let mut world = World::new().pay("a").pay("b");
+    world.by = None;
+    for release in 1..=5 {
+        let event = world.done(begin_payment(world.payout("a"))).event.unwrap();
+        let kind = if release == 1 {
+            EventKind::PayoutSending
+        } else {
+            EventKind::PayoutReleased
+        };
+        assert_eq!(event.kind(), kind);
+        let data = event.event.data();
+        assert_eq!(
+            (&data["release"], &data["key_thumbprint"]),
+            (&release.into(), &THUMBPRINT.into())
+        );
+        assert_eq!((world.unsent(0), world.sending(0)), (1, 1));
+        world.now = world.now.plus_s(HOUR_S);
+    }
+    let refused = world.refused(begin_payment(world.payout("a")));
+    assert_eq!(refused.code, ErrorCode::ReleaseLimit);
+    assert_eq!(refused.retry_after_s, Some(19 * HOUR_S));
+    assert!(world.decide(begin_payment(world.payout("b"))).is_ok());
+    world.now = world.now.plus_s(19 * HOUR_S);
+    let event = world.done(begin_payment(world.payout("a"))).event.unwrap();
+    assert_eq!(event.event.data()["release"], 6);
+    let sent = world.system_with("a", Command::PayoutSent);
+    assert_eq!(sent.payout("a").releases.number, 6);
 }
 
 #[test]

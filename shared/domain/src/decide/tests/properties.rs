@@ -390,7 +390,7 @@ impl Run<'_> {
                 let name = format!("{}", self.store.history.len());
                 Command::CreatePayout(payout_id(&name), 1 + u64::from(number))
             }
-            Asking::Sending(which) => self.with_payout(*which, Command::PayoutSending),
+            Asking::Sending(which) => self.with_payout(*which, begin_payment),
             Asking::Sent(which) => self.with_payout(*which, Command::PayoutSent),
             Asking::Returned(which) => self.with_payout(*which, Command::PayoutReturned),
             Asking::Assign(which) => self.with_payout(*which, Command::AssignPayout),
@@ -621,6 +621,7 @@ fn invariants_hold_for_any_commands() {
         EventKind::CardRemoved,
         EventKind::PayoutCreated,
         EventKind::PayoutSending,
+        EventKind::PayoutReleased,
         EventKind::PayoutSent,
         EventKind::PayoutReturned,
         EventKind::SettlementChanged,

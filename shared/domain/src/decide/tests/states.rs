@@ -369,7 +369,7 @@ pub(super) fn accounts() -> Vec<(&'static str, World)> {
             "one card; a payout unsent, one being paid, one sent, one returned",
             paid()
                 .pay("sending")
-                .system_with("sending", Command::PayoutSending)
+                .system_with("sending", begin_payment)
                 .pay("sent")
                 .sent("sent")
                 .pay("returned")

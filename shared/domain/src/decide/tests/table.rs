@@ -246,11 +246,7 @@ fn account_rows(world: &World) -> Vec<Row> {
         // The names of the table live as long as the test.
         let name = &*payout.payout_id.as_str()[4..].to_owned().leak();
         rows.extend([
-            row(
-                "payout sending",
-                name,
-                Command::PayoutSending(payout.clone()),
-            ),
+            row("payout sending", name, begin_payment(payout.clone())),
             row("payout sent", name, Command::PayoutSent(payout.clone())),
             row(
                 "payout returned",

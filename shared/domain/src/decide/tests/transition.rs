@@ -103,6 +103,7 @@ fn event_has_its_rebind_and_no_personal_data() {
                     | Kind::PayoutCreated
                     | Kind::PayoutAssigned
                     | Kind::PayoutSending
+                    | Kind::PayoutReleased
                     | Kind::PayoutSent
                     | Kind::PayoutReturned
                     | Kind::SettlementChanged

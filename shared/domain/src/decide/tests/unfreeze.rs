@@ -150,15 +150,10 @@ fn unsent_payouts_leave_the_card_that_lost() {
     for (name, waits) in [("old", false), ("new", true), ("later", true)] {
         let payout = world.payout(name);
         assert_eq!(world.merchant.holds(&payout), waits, "{name}");
-        assert_eq!(
-            world
-                .decide(Command::PayoutSending(payout.clone()))
-                .is_err(),
-            waits
-        );
+        assert_eq!(world.decide(begin_payment(payout.clone())).is_err(), waits);
         assert_eq!(world.decide(Command::AssignPayout(payout)).is_ok(), waits);
     }
-    let refused = world.refused(Command::PayoutSending(world.payout("new")));
+    let refused = world.refused(begin_payment(world.payout("new")));
     assert_eq!(refused.code, ErrorCode::StepOutOfOrder);
     let world = world.system_with("new", Command::AssignPayout);
     let world = world.system_with("later", Command::AssignPayout);
@@ -177,7 +172,7 @@ fn unsent_payouts_leave_the_card_that_lost() {
 #[test]
 fn payment_under_way_keeps_its_card() {
     let world = World::new().activated().at(DAY_S).pay("a").pay("b");
-    let world = world.system_with("a", Command::PayoutSending).freeze(1);
+    let world = world.system_with("a", begin_payment).freeze(1);
     let old = world.card(0);
     let world = choose(world, Some(old));
     let begun = world.payout("a");
@@ -243,7 +238,7 @@ fn without_a_chosen_card_payouts_wait() {
         let payout = world.payout(name);
         assert!(world.merchant.holds(&payout), "{name}");
         assert!(world.decide(Command::AssignPayout(payout.clone())).is_err());
-        assert!(world.decide(Command::PayoutSending(payout)).is_err());
+        assert!(world.decide(begin_payment(payout)).is_err());
     }
     assert_eq!(world.merchant.state.waiting_payouts(), 4);
     // The next card receives them.

@@ -11,7 +11,7 @@ use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
 use domain::history::event::{
     Activated, AgreementSigned, CodeSent, Event, EventCard, Frozen, NoFacts, Nullable, OfPayout,
-    OfRebind, Rejected, SecurityChanged, SettlementChanged,
+    OfRebind, PayoutReleased, PayoutSending, Rejected, SecurityChanged, SettlementChanged,
 };
 use domain::history::{ChainedEvent, Recorded, hash};
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
@@ -25,6 +25,9 @@ use serde_json::Value;
 
 /// The name of a file, its event, and whether it is unchanged since the first write.
 type Golden = (&'static str, ChainedEvent, bool);
+
+/// The thumbprint of an encryption key of the core system.
+const THUMBPRINT: &str = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
 
 fn at(epoch_s: i64) -> Timestamp {
     Timestamp::from_epoch_s(epoch_s)
@@ -193,6 +196,34 @@ fn golden() -> Vec<Golden> {
                     amount_fen: 12_345,
                     card_id: Nullable(None),
                     last4: Nullable(None),
+                }),
+            ),
+            true,
+        ),
+        (
+            "event_payout_sending",
+            event(
+                6,
+                Event::PayoutSending(PayoutSending {
+                    payout_id: PayoutId::parse("pay_20261122_1").unwrap(),
+                    amount_fen: 12_345,
+                    card_id: Nullable(Some(card().card_id)),
+                    last4: Nullable(Some(card().last4)),
+                    release: Some(1),
+                    key_thumbprint: Some(THUMBPRINT.to_owned()),
+                }),
+            ),
+            true,
+        ),
+        (
+            "event_payout_released",
+            event(
+                7,
+                Event::PayoutReleased(PayoutReleased {
+                    payout_id: PayoutId::parse("pay_20261122_1").unwrap(),
+                    card_id: Nullable(Some(card().card_id)),
+                    release: 2,
+                    key_thumbprint: THUMBPRINT.to_owned(),
                 }),
             ),
             true,

@@ -25,7 +25,7 @@ use domain::merchant::{
     BankCall, BoundCard, EntityType, FreezeCode, Frozen, LastActivation, MerchantState,
     PreviousPhone, Profile, PushTarget, Replaced, ReplacedCard, Session, StandbyCard,
 };
-use domain::payout::{Payout, PayoutState};
+use domain::payout::{Payout, PayoutState, Releases};
 use domain::pii::{DocumentType, PersonName, Phone};
 use domain::policy::{DAY_S, HOUR_S, Policy};
 use domain::push::PushPlatform;
@@ -131,7 +131,7 @@ pub(super) fn records() -> Vec<Record> {
     records.extend(idempotency_rows());
     records.push(record(
         "card",
-        Sealed(vec![1, 2, 3, 250]),
+        Some(Sealed(vec![1, 2, 3, 250])),
         item_of(
             key(merchant_pk(&merchant()), card_sk(&old_card().card_id)),
             card::attributes(&Sealed(vec![1, 2, 3, 250])),
@@ -521,6 +521,7 @@ fn payouts() -> Vec<Record> {
         created_at: t(0),
         card,
         state,
+        releases: Releases::default(),
     };
     let of_record = |name, payout: Payout| {
         let attributes = payout::attributes(&merchant(), &payout).unwrap();
@@ -542,6 +543,16 @@ fn payouts() -> Vec<Record> {
         of_record(
             "payout_sending",
             payout(Some(old_card()), PayoutState::Sending),
+        ),
+        of_record(
+            "payout_released",
+            Payout {
+                releases: Releases {
+                    number: 7,
+                    lately: [t(0), t(60)].into_iter().collect(),
+                },
+                ..payout(Some(old_card()), PayoutState::Sending)
+            },
         ),
         of_record("payout_sent", payout(Some(old_card()), PayoutState::Sent)),
         of_record(
