@@ -5,9 +5,15 @@
 //! checkpoint fixes the whole log.
 //!
 //! - [`merkle`]: Merkle trees and their proofs (RFC 9162, with the hashes of RFC 6962)
+//! - [`checkpoint`]: the head of the log as text (C2SP tlog-checkpoint)
+//! - [`note`]: signed text (C2SP signed-note), with ECDSA signatures that a key service computes
+//! - [`key`]: the public key of the log
 //! - [`hash`]: the hash that all of them use
 //!
 //! The crate performs no I/O. The primitives are those of the TLS stack, so a function links no second implementation of them.
 
+pub mod checkpoint;
 pub mod hash;
+pub mod key;
 pub mod merkle;
+pub mod note;
