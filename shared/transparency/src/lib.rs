@@ -8,12 +8,19 @@
 //! - [`checkpoint`]: the head of the log as text (C2SP tlog-checkpoint)
 //! - [`note`]: signed text (C2SP signed-note), with ECDSA signatures that a key service computes
 //! - [`key`]: the public key of the log
+//! - [`history`]: batches, proofs that an event is anchored, and consistency of the log over time
+//! - [`pseudonym`]: names of merchants in the log
 //! - [`hash`]: the hash that all of them use
 //!
 //! The crate performs no I/O. The primitives are those of the TLS stack, so a function links no second implementation of them.
 
 pub mod checkpoint;
 pub mod hash;
+pub mod history;
 pub mod key;
 pub mod merkle;
 pub mod note;
+pub mod pseudonym;
+
+#[cfg(test)]
+mod vectors;
