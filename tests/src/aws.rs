@@ -3,6 +3,7 @@
 //! The requests are built by hand, without an SDK client per service. The question is always "may this role do that?", across
 //! seven services, and the answer is an error code.
 
+use crate::transport::HttpCall;
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
@@ -71,6 +72,15 @@ impl Caller {
         }
     }
 
+    /// The same caller of another address.
+    #[must_use]
+    pub fn at(&self, url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// A caller with the role `name`.
     ///
     /// The roles trust only Lambda or the scheduler. This adds the account to the trust policy and leaves the permissions
@@ -110,6 +120,33 @@ impl Caller {
             identity: credentials.into(),
             ..self.clone()
         }
+    }
+
+    /// The session of a fictional operator.
+    #[must_use]
+    pub fn operator(endpoints: &Endpoints, role: &str) -> Self {
+        let session = &endpoints.operators[role];
+        let token = Some(session.session_token.clone());
+        let (id, secret) = (&session.access_key, &session.secret_key);
+        let credentials = Credentials::new(id, secret, token, None, "tests");
+        Self {
+            identity: credentials.into(),
+            url: endpoints.operator_url.clone(),
+            ..Self::root(endpoints)
+        }
+    }
+
+    /// Sends a signed request to an API whose routes are authorised by IAM.
+    pub async fn http(&self, call: &HttpCall) -> Reply {
+        let headers: Vec<_> = call.all_headers().collect();
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let method = Method::from_bytes(call.method.as_bytes()).unwrap();
+        let body = String::from_utf8(call.body.to_vec()).unwrap();
+        self.send("execute-api", &method, &call.path, &headers, body)
+            .await
     }
 
     /// Invokes a function synchronously and returns its reply.

@@ -18,6 +18,7 @@ pub mod local_cloud;
 pub mod merchant;
 pub mod metrics;
 pub mod openapi;
+pub mod operators;
 pub mod payloads;
 pub mod peer_faults;
 pub mod processes;

@@ -173,6 +173,26 @@ impl LocalCloud {
         done
     }
 
+    /// A call of an operator, with the session of a role.
+    pub async fn operate(&self, role: &str, call: HttpCall) -> Reply {
+        let caller = Caller::operator(self.system.endpoints(), role);
+        self.operate_as(&caller, call).await
+    }
+
+    /// A call of the operator's API by any caller.
+    pub async fn operate_as(&self, caller: &Caller, call: HttpCall) -> Reply {
+        let sent = caller.http(&call).await;
+        let text = sent.text();
+        self.note("a reply to an operator", text.clone());
+        Reply {
+            what: format!("{} {}", call.method, call.path),
+            status: sent.status,
+            body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+            headers: sent.headers,
+            calls: Vec::new(),
+        }
+    }
+
     /// Submits a freeze code over HTTP, without a session.
     pub async fn freeze(&self, at: Timestamp, account: &str, code: &str) -> Reply {
         let _turn = self.freeze_turn.lock().await;

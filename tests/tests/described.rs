@@ -2,7 +2,7 @@
 //! description, and sequences of steps that follow its links.
 //!
 //! `SCHEMATHESIS_EXAMPLES=<number>` sets the number of requests for each operation and phase, `SCHEMATHESIS_SEED=<number>` the
-//! seed. `tests/schemathesis/schemathesis.toml` lists the checks and the exclusions.
+//! seed, and `SCHEMATHESIS_COVERAGE=1` adds the phase that tries each boundary. `tests/schemathesis/schemathesis.toml` lists the checks and the exclusions.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
@@ -15,7 +15,6 @@ use std::time::Instant;
 use tests::local_cloud::LocalCloud;
 use tests::metrics::metric;
 use tests::openapi::Contract;
-use tests::sample::is_whole;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const REQUIREMENTS: &str = include_str!("../schemathesis/requirements.txt");
@@ -236,8 +235,8 @@ fn running_api_matches_openapi() {
     println!("SCHEMATHESIS_SEED={seed} SCHEMATHESIS_EXAMPLES={examples}");
     let started = Instant::now();
     // The stateful phase has a system of its own, because it needs merchants who have not reached their limits. Coverage is
-    // half of the time, and a sample leaves it out.
-    let others = if is_whole() {
+    // half of the time, so only `cargo local stress` adds it.
+    let others = if variable("SCHEMATHESIS_COVERAGE", "0") == "1" {
         "examples,coverage,fuzzing"
     } else {
         "examples,fuzzing"

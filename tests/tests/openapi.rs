@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use api::operator::OperatorRoute;
 use api::problems;
 use api::routes::{Authentication, Function, KeyRule, Route};
 use domain::error_code::ErrorCode;
@@ -322,6 +323,8 @@ fn the_gateway_has_every_route_and_no_other() {
     let routes = Route::ALL.iter();
     let routes = routes.map(|route| (route.label(), route.function().folder()));
     let routes = routes.chain([("$default", Function::Cards.folder())]);
+    let of_operators = OperatorRoute::ALL.iter();
+    let routes = routes.chain(of_operators.map(|route| (route.as_str(), "operator")));
     let routes = routes.map(|(key, function)| (key.to_owned(), function.to_owned()));
     assert_eq!(routed, routes.collect());
 }
@@ -404,7 +407,15 @@ fn the_contract_has_every_code_with_its_status() {
         .iter()
         .map(|&code| match code {
             ErrorCode::TestTxnFailed => ("only as `ended_reason`".to_owned(), code.as_str()),
-            _ if !code.is_reply() => ("to the core system only".to_owned(), code.as_str()),
+            ErrorCode::ReleaseLimit | ErrorCode::CoreKeyInvalid => {
+                ("to the core system only".to_owned(), code.as_str())
+            }
+            ErrorCode::OperatorUnknown
+            | ErrorCode::SecondPersonRequired
+            | ErrorCode::ProposalStale => {
+                let status = problems::entry(code).status;
+                (format!("to operators only: {status}"), code.as_str())
+            }
             _ => (problems::entry(code).status.to_string(), code.as_str()),
         })
         .collect();

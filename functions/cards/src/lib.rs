@@ -64,7 +64,7 @@ impl<T: Table, K: KeyService> Cards<T, K> {
         let body = body::read::<Empty>(request)?;
         let ctx = Transactor::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
         let id = ctx.card_id(request).await?;
-        ctx.showing(no_content)
+        ctx.showing(&no_content)
             .execute(Selector::Latest, Command::Unbind(id))
             .await
     }

@@ -260,7 +260,7 @@ impl<T: Table, K: KeyService> Login<T, K> {
     async fn end_others(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let body = body::read::<Empty>(request)?;
         let ctx = Transactor::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
-        ctx.showing(no_content)
+        ctx.showing(&no_content)
             .execute(Selector::Latest, Command::EndOtherSessions)
             .await
     }

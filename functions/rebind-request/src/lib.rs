@@ -66,7 +66,7 @@ impl<T: Table, K: KeyService> RebindRequest<T, K> {
         let body = body::read::<CreateRebind>(request)?;
         let ctx = Transactor::begin(&self.store, &self.keys, request, now, &body.canonical)
             .await?
-            .showing(created);
+            .showing(&created);
         let CreateRebind {
             card_number,
             holder_name,

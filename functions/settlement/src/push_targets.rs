@@ -70,7 +70,7 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
             }
             Ok(None)
         };
-        let ctx = ctx.showing(no_content);
+        let ctx = ctx.showing(&no_content);
         let put = ctx.transact(Selector::Latest, plan, prepare).await?;
         Ok(put.reply)
     }
@@ -83,7 +83,7 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
         let body = body::read::<Empty>(request)?;
         let ctx = self.context(request, now, &body.canonical).await?;
         let id = request.path_id.clone();
-        ctx.showing(no_content)
+        ctx.showing(&no_content)
             .execute(Selector::Latest, Command::RemovePushTarget(id))
             .await
     }

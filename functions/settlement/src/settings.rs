@@ -41,7 +41,7 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
             typed.daily_limit_fen,
             typed.fee_rate_bp,
         );
-        ctx.showing(settings)
+        ctx.showing(&settings)
             .execute(Selector::Latest, Command::ChangeSettlement(change))
             .await
     }

@@ -31,7 +31,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         let body = body::read::<Empty>(request)?;
         let ctx = self.context(request, now, &body.canonical).await?;
         let id = ctx.rebind_id(request).await?;
-        let ctx = ctx.claiming().showing(status_reply);
+        let ctx = ctx.claiming().showing(&status_reply);
         let selector = Selector::Step(&id);
         let start = async |_: &Loaded, _: &Learned| Ok(Command::StartTestTransfer.into());
         let mut transfer = None;

@@ -82,7 +82,18 @@ impl Cloud {
         action: &str,
         fields: &[(String, String)],
     ) -> Result<String, Error> {
-        let mut form = format!("Action={action}&Version=2010-05-15");
+        self.query(("cloudformation", "2010-05-15"), action, fields)
+            .await
+    }
+
+    /// Calls an operation of a query API: its service and version. The reply is XML.
+    pub(crate) async fn query(
+        &self,
+        (service, version): (&str, &str),
+        action: &str,
+        fields: &[(String, String)],
+    ) -> Result<String, Error> {
+        let mut form = format!("Action={action}&Version={version}");
         for (name, value) in fields {
             form.push_str(&format!(
                 "&{name}={}",
@@ -90,14 +101,9 @@ impl Cloud {
             ));
         }
         let kind = "application/x-www-form-urlencoded";
+        let body = Bytes::from(form);
         let reply = self
-            .call(
-                "cloudformation",
-                &Method::POST,
-                "/",
-                (kind, None),
-                Bytes::from(form),
-            )
+            .call(service, &Method::POST, "/", (kind, None), body)
             .await?;
         if reply.status != 200 {
             return Err(refused(action, &reply));

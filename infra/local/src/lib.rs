@@ -2,7 +2,7 @@
 //! as processes. The end-to-end tests start their own system with [`System::up`].
 //!
 //! - `system`: a whole system, from the build to the loaded sandbox; `ministack` is its process, `cloud` and `stack` deploy to it,
-//!   `tools` installs it, `seed` loads its merchants
+//!   `tools` installs it, `seed` loads its merchants, `operators` creates the roles of its operators
 //! - `artifacts`: builds and zips functions; `architecture`: for which processors
 //! - [`demo`], [`bench`], [`stress`], [`package`], [`openapi`], [`bins`]: one module for each command that needs more than a system
 //! - [`prices`]: what AWS charges
@@ -21,6 +21,7 @@ mod error;
 pub mod http;
 mod ministack;
 pub mod openapi;
+mod operators;
 pub mod package;
 mod paths;
 pub mod prices;
@@ -35,6 +36,7 @@ pub use architecture::Architecture;
 pub use artifacts::cargo_build as binaries;
 pub use cloud::Cloud;
 pub use error::Error;
+pub use operators::RoleCredentials;
 pub use paths::default_state_dir;
 pub use stack::{SMS_SIGNATURE, root_certificates};
 pub use system::{Endpoints, System, UpOptions, down};

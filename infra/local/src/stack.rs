@@ -63,13 +63,13 @@ fn named<'a>(
         })
 }
 
-/// Uploads the packages and deploys `template` for the sandbox. `core_keys`: the core system's public keys.
+/// Uploads the packages and deploys `template` for the sandbox. `settings`: values of further parameters.
 pub(crate) async fn deploy(
     cloud: &Cloud,
     url: &str,
     template: &str,
     packages: &Packages,
-    core_keys: String,
+    settings: impl IntoIterator<Item = (&'static str, String)>,
 ) -> Result<Stack, Error> {
     cloud.create_bucket(BUCKET).await?;
     for (name, package) in packages {
@@ -88,8 +88,8 @@ pub(crate) async fn deploy(
         ("Architecture", Architecture::Host.name().to_owned()),
         ("RootCertificates", root_certificates().to_owned()),
         ("SmsSignature", SMS_SIGNATURE.to_owned()),
-        ("CoreEncryptionKeys", core_keys),
     ];
+    parameters.extend(settings);
     run(cloud, url, "CreateStack", &parameters).await?;
     // The simulated bank has an address only now. Its host name would lead to AWS, so set the path form as a parameter.
     let mut stack = Stack {
@@ -238,7 +238,7 @@ fn pairs(xml: &str, key: &str, value: &str) -> BTreeMap<String, String> {
     keys.zip(values(xml, value).map(unescape)).collect()
 }
 
-fn first(xml: &str, name: &str) -> Option<String> {
+pub(crate) fn first(xml: &str, name: &str) -> Option<String> {
     values(xml, name).next().map(unescape)
 }
 

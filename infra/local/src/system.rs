@@ -18,6 +18,7 @@ use crate::cloud::{ACCESS_KEY, Cloud, REGION, SECRET_KEY};
 use crate::error::Error;
 use crate::http::Http;
 use crate::ministack::{self, Claim, Ministack};
+use crate::operators::{self, RoleCredentials};
 use crate::paths;
 use crate::progress::Progress;
 use crate::seed;
@@ -70,6 +71,10 @@ pub struct Endpoints {
     pub record_table: String,
     /// The core system's private key (JWK), which reads payout instructions.
     pub core_key: Value,
+    /// The operator's API. Paths begin with `/operator/v1`.
+    pub operator_url: String,
+    /// The credentials of fictional operators by their roles.
+    pub operators: BTreeMap<String, RoleCredentials>,
     /// A function's name by its folder's name.
     pub functions: BTreeMap<String, String>,
 }
@@ -105,9 +110,21 @@ impl System {
         progress.say("deploying infra/template.yaml");
         let core = Receiver::generate("local-core").map_err(|_| Error::CoreKey)?;
         let core_key = core.private_jwk().map_err(|_| Error::CoreKey)?;
-        let stack = stack::deploy(&cloud, &url, &template, &packages, core.public_set()).await?;
+        let roles = operators::create_roles(&cloud).await?;
+        let settings = [
+            ("CoreEncryptionKeys", core.public_set()),
+            ("OperatorRoleArns", roles.arns()),
+        ];
+        let stack = stack::deploy(&cloud, &url, &template, &packages, settings).await?;
+        let operators = roles
+            .permitted(&cloud, stack.output("OperatorApiId")?)
+            .await?;
         let mut system = Self {
-            endpoints: endpoints(&url, &stack, &packages, core_key)?,
+            endpoints: Endpoints {
+                core_key,
+                operators,
+                ..endpoints(&url, &stack, &packages)?
+            },
             stack,
             cloud,
             http: Http::new(),
@@ -265,12 +282,7 @@ fn endpoints_path(state_dir: &Path) -> PathBuf {
     state_dir.join("endpoints.json")
 }
 
-fn endpoints(
-    url: &str,
-    stack: &Stack,
-    packages: &artifacts::Packages,
-    core_key: Value,
-) -> Result<Endpoints, Error> {
+fn endpoints(url: &str, stack: &Stack, packages: &artifacts::Packages) -> Result<Endpoints, Error> {
     let functions = packages
         .keys()
         .filter_map(|folder| {
@@ -292,7 +304,9 @@ fn endpoints(
         stack: STACK.to_owned(),
         table: stack.output("TableName")?.to_owned(),
         record_table: stack.output("RecordTableName")?.to_owned(),
-        core_key,
+        operator_url: format!("{url}/_aws/execute-api/{}", stack.output("OperatorApiId")?),
+        core_key: Value::Null,
+        operators: BTreeMap::new(),
         functions,
     })
 }

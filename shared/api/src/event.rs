@@ -38,17 +38,22 @@ pub struct Request {
     pub body: Option<Vec<u8>>,
     /// The caller's address as seen by the gateway.
     pub source_ip: String,
+    /// The route that the gateway matched; empty behind another gateway.
+    pub route_key: String,
+    /// The session of an AWS role, if IAM has authorised the request; otherwise empty.
+    pub caller_arn: String,
     /// The gateway's request id, shown as `support_ref` in problem documents.
     pub request_id: String,
 }
 
 impl From<HttpEvent> for Request {
     fn from(event: HttpEvent) -> Self {
-        let http = event
-            .request_context
-            .get("http")
-            .cloned()
-            .unwrap_or_default();
+        let context = |path: &str| {
+            event
+                .request_context
+                .pointer(path)
+                .map_or_else(String::new, text)
+        };
         let headers = match &event.headers {
             Value::Object(headers) => headers
                 .iter()
@@ -57,7 +62,7 @@ impl From<HttpEvent> for Request {
             _ => BTreeMap::new(),
         };
         let body = text(&event.body);
-        let method = text(http.get("method").unwrap_or(&Value::Null)).to_ascii_uppercase();
+        let method = context("/http/method").to_ascii_uppercase();
         let path = text(&event.raw_path);
         let matched = Route::parse(&method, &path);
         Self {
@@ -74,13 +79,10 @@ impl From<HttpEvent> for Request {
             } else {
                 Some(body.into_bytes())
             },
-            source_ip: text(http.get("sourceIp").unwrap_or(&Value::Null)),
-            request_id: text(
-                event
-                    .request_context
-                    .get("requestId")
-                    .unwrap_or(&Value::Null),
-            ),
+            source_ip: context("/http/sourceIp"),
+            route_key: context("/routeKey"),
+            caller_arn: context("/authorizer/iam/userArn"),
+            request_id: context("/requestId"),
         }
     }
 }

@@ -1,9 +1,10 @@
-//! The HTTP API: gateway events, routes, requests, replies, problem documents, tokens.
+//! The HTTP APIs: gateway events, routes, requests, replies, problem documents, tokens. [`operator`] is the operators' API.
 
 pub mod body;
 pub mod event;
 #[cfg(feature = "schema")]
 pub mod openapi;
+pub mod operator;
 pub mod problems;
 pub mod replies;
 pub mod reply;

@@ -265,6 +265,17 @@ pub const fn entry(code: ErrorCode) -> Entry {
             "短信未能发出，请稍后再试；如提示联系客服，请与客服核对手机号。",
             "The message was not accepted; nothing was counted. If retryable, ask for the code again after retry_after_s; otherwise this phone is refused, and only support can help."),
 
+        // To operators only.
+        ErrorCode::OperatorUnknown => last(403, "Not an operator",
+            "您不是本系统的操作员，请使用授权角色的会话。",
+            "Call with a session of a role in OperatorRoleArns, and with the name of the person as the name of the session."),
+        ErrorCode::SecondPersonRequired => last(403, "Second person required",
+            "复核人不能是申请人，请由另一人复核。",
+            "The person who made a proposal cannot approve it, in whatever role. Ask another person."),
+        ErrorCode::ProposalStale => last(409, "Stale proposal",
+            "申请已过期，或其对象已变化，请重新申请。",
+            "The proposal is too old, its subject has changed, or the digest is not the one shown. Show it again, or propose again."),
+
         // Never the code of a reply. The core system gets the first two; clients show the last as an `ended_reason`.
         ErrorCode::ReleaseLimit => wait(429, "Too many releases",
             "近24小时内该笔出款的卡号提取次数已达上限，请稍后再试。",

@@ -3,6 +3,8 @@
 //!
 //! A name in braces is a number of the policy, for example `{fresh_login_s}`. The API description replaces it.
 
+use super::event::Request;
+
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authentication {
@@ -133,13 +135,12 @@ macro_rules! routes {
                 $($(#[doc = $doc])+ $route,)+
             }
 
-            impl TryFrom<Route> for $own {
-                type Error = ForeignRoute;
-
-                fn try_from(route: Route) -> Result<Self, ForeignRoute> {
+            impl Routed for $own {
+                fn of(request: &Request) -> Option<(Self, &'static str)> {
+                    let route = request.route?;
                     match route {
-                        $(Route::$route => Ok(Self::$route),)+
-                        _ => Err(ForeignRoute),
+                        $(Route::$route => Some((Self::$route, route.label())),)+
+                        _ => None,
                     }
                 }
             }
@@ -147,9 +148,11 @@ macro_rules! routes {
     };
 }
 
-/// The route belongs to another function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ForeignRoute;
+/// The routes of one function.
+pub trait Routed: Sized {
+    /// The function's route that a request matches, with its label for the log. `None` for a route of another function.
+    fn of(request: &Request) -> Option<(Self, &'static str)>;
+}
 
 routes! {
     /// Sessions.
@@ -367,6 +370,14 @@ routes! {
     }
 }
 
+/// Any route, whichever function answers it.
+impl Routed for Route {
+    fn of(request: &Request) -> Option<(Self, &'static str)> {
+        let route = request.route?;
+        Some((route, route.label()))
+    }
+}
+
 impl Route {
     /// The route of a request, and the parameter of its path; empty for a path without one. Any text is a parameter.
     #[must_use]
@@ -414,7 +425,7 @@ fn is_parameter(segment: &str) -> bool {
 }
 
 /// The parameter of a path that fits the template. No template has two.
-fn parameter<'p>(template: &str, path: &'p str) -> Option<&'p str> {
+pub(crate) fn parameter<'p>(template: &str, path: &'p str) -> Option<&'p str> {
     let mut found = "";
     let mut given = path.split('/');
     for segment in template.split('/') {

@@ -122,7 +122,11 @@ pub fn no_content(_: &Merchant, _: &Policy, _: Timestamp) -> Reply {
     Reply::no_content()
 }
 
-fn idempotency_header(request: &Request) -> Result<Option<&str>, Rejection> {
+/// The idempotency key of a request, if it has one.
+///
+/// # Errors
+/// `REQUEST_MALFORMED` for a malformed key.
+pub fn idempotency_header(request: &Request) -> Result<Option<&str>, Rejection> {
     let Some(key) = request.header("idempotency-key") else {
         return Ok(None);
     };

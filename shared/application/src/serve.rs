@@ -6,7 +6,7 @@ use crate::ports::PortError;
 use crate::usage::whole_ms;
 use api::event::{HttpEvent, Request};
 use api::reply::{HttpResponse, Reply};
-use api::routes::Route;
+use api::routes::Routed;
 use domain::error_code::ErrorCode;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
@@ -61,7 +61,7 @@ fn rule_clock(request: &Request, stage: &DeploymentStage) -> Result<Timestamp, R
 #[expect(async_fn_in_trait, reason = "only this workspace implements it")]
 pub trait Handler {
     /// The routes of this function. A request for any other route is answered with 404.
-    type Route: TryFrom<Route>;
+    type Route: Routed;
     /// Answers one request.
     async fn handle(
         &self,
@@ -91,10 +91,7 @@ async fn answer<H: Handler>(
 ) -> HttpResponse {
     let started = Instant::now();
     let mut request = Request::from(event);
-    let (route, own) = request
-        .route
-        .and_then(|route| Some((route, H::Route::try_from(route).ok()?)))
-        .unzip();
+    let (own, label) = H::Route::of(&request).unzip();
     let support_ref = support_ref(&request);
     // All problem documents of this request carry the same reference.
     request.request_id.clone_from(&support_ref);
@@ -113,7 +110,7 @@ async fn answer<H: Handler>(
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
-                http.route = route.map_or("none", Route::label),
+                http.route = label.unwrap_or("none"),
                 http.status = reply.status,
                 problem.code = code,
                 problem.cause = cause,
@@ -185,17 +182,18 @@ fn support_ref(request: &Request) -> String {
 mod tests {
     use super::*;
     use crate::usage::Usage;
+    use api::routes::{RebindRequestRoute, Route};
     use serde_json::{Value, json};
 
     /// Acts by the id in its path.
     struct Probe;
 
     impl Handler for Probe {
-        type Route = Route;
+        type Route = RebindRequestRoute;
 
         async fn handle(
             &self,
-            _: Route,
+            _: RebindRequestRoute,
             request: &Request,
             _: Timestamp,
         ) -> Result<Reply, HandlerError> {

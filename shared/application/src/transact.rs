@@ -38,7 +38,7 @@ use domain::transition::{Outcome, Transition};
 use retries::{Retries, replayed};
 
 /// Renders a use case's reply: the resulting merchant in wire format.
-pub type Show = fn(&Merchant, &Policy, Timestamp) -> Reply;
+pub type Show<'a> = &'a (dyn Fn(&Merchant, &Policy, Timestamp) -> Reply + Sync);
 
 /// The personal data of the event, if it has any.
 pub type Prepared = Result<Option<Sealed>, HandlerError>;
@@ -64,7 +64,7 @@ pub struct Transactor<'a, S> {
     idempotency: Option<IdempotencyKey>,
     claims_key: bool,
     support_ref: String,
-    show: Show,
+    show: Show<'a>,
     limits: Limits,
 }
 
@@ -86,8 +86,24 @@ impl<'a, S> Transactor<'a, S> {
             idempotency: None,
             claims_key: false,
             support_ref: String::new(),
-            show: request::no_content,
+            show: &request::no_content,
             limits,
+        }
+    }
+
+    /// For an operator's act. No session is required.
+    pub fn operator(
+        store: &'a S,
+        policy: &'static Policy,
+        merchant_id: MerchantId,
+        idempotency: Option<IdempotencyKey>,
+        support_ref: String,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            idempotency,
+            support_ref,
+            ..Self::system(store, policy, merchant_id, now, Limits::FREEZE)
         }
     }
 
@@ -108,7 +124,7 @@ impl<'a, S> Transactor<'a, S> {
             idempotency,
             claims_key: false,
             support_ref,
-            show: request::rebind,
+            show: &request::rebind,
             limits: Limits::REQUEST,
         }
     }
@@ -121,7 +137,7 @@ impl<'a, S> Transactor<'a, S> {
 
     /// The same transactor with another reply.
     #[must_use]
-    pub fn showing(mut self, show: Show) -> Self {
+    pub fn showing(mut self, show: Show<'a>) -> Self {
         self.show = show;
         self
     }

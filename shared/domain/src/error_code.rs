@@ -139,18 +139,30 @@ vocabulary! {
         ReleaseLimit = "RELEASE_LIMIT",
         /// No configured encryption key of the core system is usable. To the core system only.
         CoreKeyInvalid = "CORE_KEY_INVALID",
+        /// The caller is not an operator of this system. To operators only.
+        OperatorUnknown = "OPERATOR_UNKNOWN",
+        /// The person who made the proposal cannot approve it. To operators only.
+        SecondPersonRequired = "SECOND_PERSON_REQUIRED",
+        /// The proposal is too old, or its subject has changed. To operators only.
+        ProposalStale = "PROPOSAL_STALE",
         /// The test transfer was returned. Only an `ended_reason`, never the code of a reply.
         TestTxnFailed = "TEST_TXN_FAILED",
     }
 }
 
 impl ErrorCode {
-    /// True if an HTTP reply can have this code. The others are for the core system, or are only an `ended_reason`.
+    /// True if a reply to a merchant's app can have this code. The others are for the core system or for operators, or are only
+    /// an `ended_reason`.
     #[must_use]
     pub const fn is_reply(self) -> bool {
         !matches!(
             self,
-            Self::ReleaseLimit | Self::CoreKeyInvalid | Self::TestTxnFailed
+            Self::ReleaseLimit
+                | Self::CoreKeyInvalid
+                | Self::OperatorUnknown
+                | Self::SecondPersonRequired
+                | Self::ProposalStale
+                | Self::TestTxnFailed
         )
     }
 

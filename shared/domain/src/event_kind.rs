@@ -47,6 +47,10 @@ vocabulary! {
         FreezeCodeGuessed = "freeze_code_guessed",
         /// The account was unfrozen by an operator.
         Unfrozen = "unfrozen",
+        /// An operator proposed an unfreeze or a change of contact, which takes a second operator.
+        ChangeProposed = "change_proposed",
+        /// An operator ended all sessions.
+        SessionsEnded = "sessions_ended",
         /// An activation was undone because the test transfer was returned.
         Reverted = "reverted",
         /// A test transfer was started. The event holds its bank reference.

@@ -1,5 +1,6 @@
 //! Announced changes: the freeze codes that stop them, and the freeze itself.
 
+use super::merchant::MerchantState;
 use super::policy::Policy;
 use super::time::Timestamp;
 
@@ -59,4 +60,26 @@ pub struct Frozen {
     pub at: Timestamp,
     /// True if every payout is held: the change had taken effect, so it is unknown which card is right.
     pub holds_payouts: bool,
+}
+
+impl MerchantState {
+    /// The rebind that a freeze with this code must read, besides the latest one.
+    #[must_use]
+    pub fn rebind_to_freeze(&self, code: &FreezeCode, now: Timestamp) -> Option<u32> {
+        let of_hold = self.hold(now).map(|last| last.number);
+        // A switch that waits for its notification is not always the latest rebind.
+        let older = of_hold.filter(|number| *number != self.rebinds);
+        older.or(code.rebind).or(self.open).or(of_hold)
+    }
+
+    /// The rebind that an operator's freeze must read, besides the latest one.
+    #[must_use]
+    pub fn rebind_to_freeze_by_operator(&self, now: Timestamp) -> Option<u32> {
+        let codes = self.freeze_codes.iter();
+        let live = codes.filter(|code| code.activation && code.works_at(now));
+        match live.max_by_key(|code| code.seq) {
+            Some(code) => self.rebind_to_freeze(code, now),
+            None => self.hold(now).map(|last| last.number).or(self.open),
+        }
+    }
 }

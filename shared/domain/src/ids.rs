@@ -1,5 +1,6 @@
 //! The ids in the API. Callers treat them as opaque; the API layer parses them once.
 
+use crate::time::Timestamp;
 use std::fmt;
 
 /// The 32 characters of a random id part, 5 bits each: digits, consonants and one vowel, which alone spells no word.
@@ -145,6 +146,32 @@ impl PayoutId {
     }
 }
 
+/// An operator's proposal: `prp_`, its time in ten hex digits, and 16 random characters. The ids sort by time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProposalId(String);
+
+impl ProposalId {
+    /// The id of a proposal made at `at`. `random` must come from the OS random source.
+    #[must_use]
+    pub fn new(at: Timestamp, random: &[u8; 16]) -> Self {
+        let at_s = at.epoch_s().max(0);
+        Self(format!("prp_{at_s:010x}{}", random_part(random)))
+    }
+
+    /// `None` when the text does not have this form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("prp_")?;
+        (rest.len() == 26 && is_id_text(rest, 26)).then(|| Self(text.to_owned()))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 macro_rules! display {
     ($($id:ty),+) => {$(
         impl fmt::Display for $id {
@@ -154,7 +181,7 @@ macro_rules! display {
         }
     )+};
 }
-display!(MerchantId, CardId, RebindId, PayoutId);
+display!(MerchantId, CardId, RebindId, PayoutId, ProposalId);
 
 #[cfg(test)]
 mod tests {
@@ -174,6 +201,14 @@ mod tests {
         assert_eq!(CardId::parse(id.as_str()), Some(id));
         assert_eq!(CardId::parse("card_xyz"), None);
         assert_eq!(CardId::new(0, &[7; 16]).number(), 0);
+    }
+
+    #[test]
+    fn proposal_ids_sort_by_time() {
+        let at = |second| ProposalId::new(Timestamp::from_epoch_s(second), &[7; 16]);
+        assert!(at(1_795_312_799).as_str() < at(1_795_312_800).as_str());
+        assert_eq!(ProposalId::parse(at(5).as_str()), Some(at(5)));
+        assert_eq!(ProposalId::parse("prp_1"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! - [`history`], [`notification`], [`sms`]: the events, and the messages that they cause.
 //! - [`policy`], [`window`]: the numbers of the rules, and sliding-window limits.
 //! - [`pii`], [`secret`], [`password_hash`], [`mask`]: personal data and secrets as types.
+//! - [`operator`]: who acts for the acquirer, and what takes two persons.
 //! - [`login`], [`banner`], [`agreement`]: throttling of logins, banners, and the agreement to sign.
 //! - [`error_code`], [`rejection`], [`mod@vocabulary`]: the words of the API.
 
@@ -31,6 +32,7 @@ pub mod mask;
 pub mod merchant;
 pub mod next_action;
 pub mod notification;
+pub mod operator;
 pub mod password_hash;
 pub mod payout;
 pub mod pii;

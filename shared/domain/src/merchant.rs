@@ -243,15 +243,6 @@ impl MerchantState {
         (!last.times.is_effective(now)).then_some(last)
     }
 
-    /// The rebind that a freeze with this code must read, besides the latest one.
-    #[must_use]
-    pub fn rebind_to_freeze(&self, code: &FreezeCode, now: Timestamp) -> Option<u32> {
-        let of_hold = self.hold(now).map(|last| last.number);
-        // A switch that waits for its notification is not always the latest rebind.
-        let older = of_hold.filter(|number| *number != self.rebinds);
-        older.or(code.rebind).or(self.open).or(of_hold)
-    }
-
     /// When the announced change of this rebind takes effect; `None` if it has, or was stopped.
     #[must_use]
     pub fn change_ahead(&self, number: u32, now: Timestamp) -> Option<ChangeAhead> {

@@ -7,6 +7,7 @@ use crate::error_code::ErrorCode;
 use crate::format::bins;
 use crate::history::event::{Event, EventCard};
 use crate::merchant::Profile;
+use crate::operator::ProposalKind;
 use crate::pii::Phone;
 use crate::rebind::OtpPurpose;
 use crate::secret::Secret;
@@ -166,6 +167,11 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         Event::Frozen(_) => to_merchant(Sms::Frozen),
         // Both contacts, because the operator has decided between their cards.
         Event::Unfrozen(_) => text(Sms::Unfrozen),
+        Event::ChangeProposed(event) => match event.change {
+            ProposalKind::Unfreeze => to_merchant(Sms::UnfreezeProposed),
+            ProposalKind::ContactChange => to_merchant(Sms::ContactChangeProposed),
+            ProposalKind::CoreKey => None,
+        },
         Event::FreezeCodeGuessed(_) => to_merchant(Sms::FreezeCodeGuessed),
         Event::IdentityMatched(_) => to_push(Sms::PushCodeAsked),
         Event::CodeSent(event) => match event.purpose {
@@ -216,6 +222,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         | Event::PayoutSent(_)
         | Event::SettlementApplied(_)
         | Event::DocumentRenewed(_)
+        | Event::SessionsEnded(_)
         | Event::PushTargetRefreshed(_) => None,
     }
 }

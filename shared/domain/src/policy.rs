@@ -92,6 +92,9 @@ pub struct Policy {
     /// Releases per day of the card number of one payout to the core system.
     pub releases_per_day: usize,
 
+    /// The lifetime of an operator's proposal.
+    pub proposal_life_s: i64,
+
     /// The maximum age of the identity proof when the card is confirmed.
     pub identity_proof_s: i64,
     /// The maximum age of the bank's answer when the card is confirmed.
@@ -194,7 +197,7 @@ pub struct Policy {
 impl Policy {
     /// The policy of the contract.
     pub const CURRENT: Policy = Policy {
-        version: 3,
+        version: 4,
 
         session_idle_s: 15 * MINUTE_S,
         session_max_s: 12 * HOUR_S,
@@ -235,6 +238,8 @@ impl Policy {
         bank_calls_per_card_day: 3,
         bank_calls_per_day: 5,
         releases_per_day: 5,
+
+        proposal_life_s: DAY_S,
 
         identity_proof_s: 15 * MINUTE_S,
         bank_proof_s: 30 * MINUTE_S,

@@ -130,6 +130,10 @@ pub enum Sms<'a> {
     Frozen,
     /// An operator ended the freeze and chose the active card.
     Unfrozen,
+    /// An operator proposed to end the freeze.
+    UnfreezeProposed,
+    /// An operator proposed to change phone, password, name or document.
+    ContactChangeProposed,
     /// Several wrong codes were entered within a day. None of them ended its rebind.
     CodeGuessed,
     /// Wrong freeze codes were entered. The owner may have mistyped one and believe that the account is frozen.
@@ -227,6 +231,8 @@ fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
         Sms::PushIdentityConfirmed => texts::sms::PUSH_IDENTITY_CONFIRMED,
         Sms::Frozen => texts::sms::FROZEN,
         Sms::Unfrozen => texts::sms::UNFROZEN,
+        Sms::UnfreezeProposed => texts::sms::UNFREEZE_PROPOSED,
+        Sms::ContactChangeProposed => texts::sms::CONTACT_CHANGE_PROPOSED,
         Sms::CodeGuessed => texts::sms::CODE_GUESSED,
         Sms::FreezeCodeGuessed => texts::sms::FREEZE_CODE_GUESSED,
         Sms::Reverted { .. } => texts::sms::REVERTED,
@@ -309,6 +315,8 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<Placed> {
         | Sms::PushIdentityConfirmed
         | Sms::Frozen
         | Sms::Unfrozen
+        | Sms::UnfreezeProposed
+        | Sms::ContactChangeProposed
         | Sms::CodeGuessed
         | Sms::FreezeCodeGuessed
         | Sms::CooldownEnded => Vec::new(),

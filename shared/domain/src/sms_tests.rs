@@ -93,6 +93,8 @@ fn each(card: &Card, mut test: impl FnMut(&Sms<'_>, &str)) {
     test(&Sms::PushIdentityConfirmed, "push_identity_confirmed");
     test(&Sms::Frozen, "frozen");
     test(&Sms::Unfrozen, "unfrozen");
+    test(&Sms::UnfreezeProposed, "unfreeze_proposed");
+    test(&Sms::ContactChangeProposed, "contact_change_proposed");
     test(&Sms::CodeGuessed, "code_guessed");
     test(&Sms::FreezeCodeGuessed, "freeze_code_guessed");
     test(&Sms::Reverted { card }, "reverted");

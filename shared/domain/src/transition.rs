@@ -7,6 +7,7 @@ use super::history::{self, ChainedEvent, Event};
 use super::ids::CardId;
 use super::merchant::{Merchant, MerchantState, PushTarget, Slot};
 use super::notification::Notification;
+use super::operator::Proposal;
 use super::payout::Payout;
 use super::pii::Phone;
 use super::policy::Policy;
@@ -31,6 +32,8 @@ pub struct Transition {
     pub payout: Option<PayoutChange>,
     /// The acquirer's record after a change of it.
     pub record: Option<Box<RecordChange>>,
+    /// An operator's proposal that is made or decided.
+    pub proposal: Option<Box<ProposalChange>>,
     /// A push device that is registered or removed.
     pub push: Option<PushChange>,
     /// A card from onboarding that is removed: its encrypted number is deleted.
@@ -110,6 +113,15 @@ impl PayoutChange {
             Self::Created(payout) | Self::Changed { is: payout, .. } => payout,
         }
     }
+}
+
+/// The change of a proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProposalChange {
+    /// A new proposal.
+    Made(Proposal),
+    /// The proposal in its new state. The condition of the write is that it is still open.
+    Decided(Proposal),
 }
 
 /// The change of the push devices.
@@ -231,6 +243,7 @@ impl Transition {
             also: None,
             payout: None,
             record: None,
+            proposal: None,
             push: None,
             forgotten_card: None,
             ends_sessions: EndedSessions::None,
@@ -251,6 +264,7 @@ impl Transition {
             && self.also.is_none()
             && self.payout.is_none()
             && self.record.is_none()
+            && self.proposal.is_none()
             && self.push.is_none()
             && self.forgotten_card.is_none()
             && self.otp_delivery.is_none()

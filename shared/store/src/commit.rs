@@ -34,6 +34,7 @@ pub(super) enum Part {
     Rebind,
     Event,
     Payout,
+    Proposal,
     Phone,
     Fingerprint,
     Idempotency,
@@ -162,6 +163,9 @@ impl<T: Table> Store<T> {
             for item in self.record_parts(&before.profile, record)? {
                 writes.push(Part::Record, item);
             }
+        }
+        if let Some(change) = &transition.proposal {
+            writes.push(Part::Proposal, self.proposal_part(change)?);
         }
         if let Some(change) = &transition.push {
             for item in self.push_parts(merchant, change, commit.now)? {
@@ -409,6 +413,7 @@ fn failed_condition(
     if failed(Part::MerchantState).is_some()
         || failed(Part::Record).is_some()
         || failed(Part::Payout).is_some()
+        || failed(Part::Proposal).is_some()
         || failed(Part::Rebind).is_some()
         || failed(Part::Event).is_some()
     {

@@ -2,8 +2,9 @@
 
 use super::item::{Item, s};
 use application::ports::IdempotencyKey;
-use domain::ids::{CardId, MerchantId, PayoutId};
+use domain::ids::{CardId, MerchantId, PayoutId, ProposalId};
 use domain::merchant::PushTarget;
+use domain::operator::Actor;
 use domain::rebind::Mac;
 
 /// The key of an item.
@@ -43,6 +44,29 @@ pub fn is_record(pk: &str, sk: &str) -> bool {
 /// The key of the registered keys of the core system.
 pub(super) fn core_keys_key() -> Item {
     key(CORE_KEYS.0, CORE_KEYS.1)
+}
+
+/// The partition of the proposals. There are few, and they are listed by time.
+pub(super) const PROPOSALS: &str = "V#proposals";
+
+/// The key of a proposal.
+pub(super) fn proposal_key(proposal_id: &ProposalId) -> Item {
+    key(PROPOSALS, proposal_id.as_str())
+}
+
+/// The partition of an operator's audit chain.
+pub(super) fn audit_pk(actor: &Actor) -> String {
+    format!("U#{}#{}", actor.account(), actor.person())
+}
+
+/// The key of the end of an operator's audit chain.
+pub(super) fn audit_end_key(actor: &Actor) -> Item {
+    key(audit_pk(actor), STATE)
+}
+
+/// The key of an entry of an operator's audit chain.
+pub(super) fn audit_key(actor: &Actor, seq: u64) -> Item {
+    key(audit_pk(actor), event_sk(seq))
 }
 
 /// The sort key of a payout's record.

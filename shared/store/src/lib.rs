@@ -83,6 +83,7 @@ pub mod item;
 pub mod keys;
 pub mod login;
 pub mod meter;
+pub mod operator;
 pub mod outbox;
 pub mod payout;
 mod push;

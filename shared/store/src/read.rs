@@ -158,6 +158,22 @@ impl<T: Table> ListEvents for Store<T> {
 }
 
 impl<T: Table> Store<T> {
+    /// The events of a merchant after this sequence number, in order.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn events_after(
+        &self,
+        merchant: &MerchantId,
+        after: u64,
+        limit: u8,
+    ) -> Result<Vec<ChainedEvent>, PortError> {
+        let range = (event_sk(after.saturating_add(1)), "E#~".to_owned());
+        let limit = Some(i32::from(limit));
+        let page = self.page(merchant, range, true, limit, None).await?;
+        page.items.iter().map(event::read).collect()
+    }
+
     /// The profile, read in parallel with the rest of the merchant. Its version shows an outdated one, so the first read
     /// need not be consistent.
     pub(super) async fn record(

@@ -3,7 +3,7 @@
 use super::Store;
 use super::client::{Get, Table};
 use super::item::{Update, n, update_item};
-use super::keys::{PROFILE, account_key, core_keys_key, key, merchant_pk};
+use super::keys::{PROFILE, account_key, key, merchant_pk};
 use super::records::{account, profile};
 use application::backoff::Limits;
 use application::error::HandlerError;
@@ -15,9 +15,6 @@ use domain::decide::Command;
 use domain::ids::MerchantId;
 use domain::merchant::Profile;
 use domain::time::Timestamp;
-
-/// The attribute with the registered thumbprints, a set of strings.
-const THUMBPRINTS: &str = "thumbprints";
 
 impl<T: Table> Store<T> {
     /// Changes phone, password, name or document of a merchant.
@@ -74,23 +71,6 @@ impl<T: Table> Store<T> {
         };
         let item = self.table.get(get).await?;
         item.as_ref().map(profile::read).transpose()
-    }
-
-    /// The thumbprints of the core system's encryption keys that two operators have registered.
-    ///
-    /// # Errors
-    /// When the table cannot be read.
-    pub async fn registered_core_keys(&self) -> Result<Vec<String>, PortError> {
-        let get = Get {
-            key: core_keys_key(),
-            only: None,
-            consistent: true,
-        };
-        let item = self.table.get(get).await?;
-        let registered = item
-            .as_ref()
-            .and_then(|item| item.get(THUMBPRINTS)?.as_ss().ok());
-        Ok(registered.cloned().unwrap_or_default())
     }
 
     /// The items of a change: the profile, and the account with its logins.

@@ -5,7 +5,7 @@ use std::path::Path;
 use tests::defences;
 use tests::metrics::metric;
 
-const MODULES: [(&str, &str); 12] = [
+const MODULES: [(&str, &str); 13] = [
     ("codes", include_str!("codes.rs")),
     ("contact", include_str!("contact.rs")),
     ("devices", include_str!("devices.rs")),
@@ -13,6 +13,7 @@ const MODULES: [(&str, &str); 12] = [
     ("insiders", include_str!("insiders.rs")),
     ("logins", include_str!("logins.rs")),
     ("money", include_str!("money.rs")),
+    ("operators", include_str!("operators.rs")),
     ("sessions", include_str!("sessions.rs")),
     ("settings", include_str!("settings.rs")),
     ("sms", include_str!("sms.rs")),

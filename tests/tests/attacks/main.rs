@@ -29,6 +29,7 @@ mod insiders;
 mod list;
 mod logins;
 mod money;
+mod operators;
 mod sessions;
 mod settings;
 mod sms;

@@ -225,7 +225,7 @@ const CASES: [(ErrorCode, &str); 61] = [
 ];
 
 /// Error codes without a case here, and the reason.
-const NOT_HERE: [(ErrorCode, &str); 4] = [
+const NOT_HERE: [(ErrorCode, &str); 7] = [
     (
         ErrorCode::OtpChannelDown,
         "the local cloud's SNS never fails; tests/tests/handlers.rs uses a failing one in process",
@@ -237,6 +237,18 @@ const NOT_HERE: [(ErrorCode, &str); 4] = [
     (
         ErrorCode::CoreKeyInvalid,
         "to the core system only: tests/tests/payouts.rs configures other keys in process",
+    ),
+    (
+        ErrorCode::OperatorUnknown,
+        "to operators only: operators::only_sessions_of_operator_roles_are_accepted",
+    ),
+    (
+        ErrorCode::SecondPersonRequired,
+        "to operators only: operators::two_people_end_a_freeze",
+    ),
+    (
+        ErrorCode::ProposalStale,
+        "to operators only: operators::two_people_end_a_freeze",
     ),
     (
         ErrorCode::TestTxnFailed,

@@ -27,6 +27,7 @@ mod history;
 mod identity;
 mod leaks;
 mod needed;
+mod operators;
 mod order;
 mod payloads;
 mod payouts;

@@ -6,8 +6,8 @@
 
 use crate::cleanup::{bank_answers_readably, in_year};
 use crate::permissions::{
-    DENIED_IN_INIT, Probe, REFUSED, Role, asked, asked_until, in_new_process, invoked, probe, read,
-    step,
+    DENIED, DENIED_IN_INIT, Probe, REFUSED, Role, asked, asked_until, in_new_process, invoked,
+    probe, read, step,
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error_code::ErrorCode;
@@ -18,8 +18,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tests::local_cloud::LocalCloud;
 use tests::metrics::metric;
+use tests::operators::call;
 use tests::secrets::Kind;
-use tests::transport::Transport as _;
+use tests::transport::{HttpCall, Transport as _};
 
 /// Actions that AWS checks against the role and the local cloud does not, and one that only a rotation of a hash key needs.
 /// `tests/template` gives the reason for each grant.
@@ -45,11 +46,12 @@ pub async fn every_permission_is_needed(live: &LocalCloud) {
         settlement(live),
         freezes(live),
         payouts(live),
+        operator(live),
         confirmation_notice(live),
         cooldown_cleanup(live),
     );
     let bank = sandbox_bank(live).await;
-    let (l, c, r, v, a, s, f, p, n, u) = prepared;
+    let (l, c, r, v, a, s, f, p, o, n, u) = prepared;
     let functions = [
         ("login", l),
         ("cards", c),
@@ -59,6 +61,7 @@ pub async fn every_permission_is_needed(live: &LocalCloud) {
         ("settlement", s),
         ("freezes", f),
         ("payouts", p),
+        ("operator", o),
         ("confirmation-notice", n),
         ("cooldown-cleanup", u),
     ];
@@ -154,6 +157,8 @@ const UPDATE: &[&str] = &["dynamodb:UpdateItem table"];
 const DELETE: &[&str] = &["dynamodb:DeleteItem table"];
 const HISTORY: &[&str] = &["kms:Decrypt history key"];
 const CARD_NUMBER: &[&str] = &["kms:Decrypt card key"];
+const RECORD_WRITE: &[&str] = &["dynamodb:UpdateItem record"];
+const IDENTITY_KEY: &[&str] = &["kms:GenerateDataKey identity key"];
 const SIGN: &[&str] = &["kms:Sign payout key"];
 const PHONES: &[&str] = &["sns:Publish phones"];
 
@@ -406,6 +411,71 @@ async fn payouts(live: &LocalCloud) -> Vec<Probe<'_>> {
         core(&[QUERY, RECORD, PUT, UPDATE], create),
         core(&[BATCH, GET, CARD_NUMBER, SIGN], payout("payout_sending")),
         core(&[BATCH, DELETE], payout("payout_sent")),
+    ]
+}
+
+/// A call of an operator, and the permissions that it needs.
+fn operated<'l>(
+    live: &'l LocalCloud,
+    taken: &[&'static [&'static str]],
+    with: &'static str,
+    (role, call): (&'static str, HttpCall),
+) -> Probe<'l> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    probe(taken, DENIED, with, move || {
+        // Each attempt is a request of its own.
+        let key = format!("needed-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let call = call.clone().key(&key);
+        Box::pin(async move {
+            let reply = live.operate(role, call).await;
+            if reply.code() == ErrorCode::Internal.as_str() {
+                let reference = reply.body["support_ref"].as_str().unwrap().to_owned();
+                REFUSED.lock().unwrap().insert(reference);
+            }
+            format!("{} {}", reply.status, reply.code())
+                .trim()
+                .to_owned()
+        })
+    })
+}
+
+async fn operator(live: &LocalCloud) -> Vec<Probe<'_>> {
+    let (merchant, _) = live.logged_in().await;
+    let id = &merchant.id;
+    let payout = crate::payouts::create(live, &merchant, "operator", merchant.now()).await;
+    let payout = payout["payout_id"].as_str().unwrap().to_owned();
+    let expiring =
+        json!({"id_document": {"number": "110105196603121144", "expires_on": "2030-01-01"}});
+    let expiring = live.merchant_with(expiring).await.id;
+    let act = |act: &str, id: &str, body: Value| {
+        let path = format!("acts/{act}/{id}");
+        ("support", call("POST", &path).json(&body))
+    };
+    let end = || act("end-sessions", id, json!({}));
+    let show = ("support", call("GET", &format!("payouts/{payout}")));
+    let renewal = json!({"document_expires_on": "2031-01-01"});
+    let document = json!({
+        "merchant_id": id, "document_number": "110105196302111073", "document_expires_on": "2060-01-01",
+    });
+    let propose = call("POST", "proposals/contact-change").json(&document);
+    let without_process = |probe| in_new_process(live, "operator", probe);
+    vec![
+        operated(
+            live,
+            &[PUT, UPDATE, GET, QUERY, RECORD, HISTORY],
+            "200",
+            end(),
+        ),
+        without_process(operated(live, &[LOOK_UP], "200", end())),
+        without_process(operated(live, &[CARD_AND_ID], "200", end())),
+        operated(live, &[BATCH], "200", show),
+        operated(
+            live,
+            &[RECORD_WRITE],
+            "200",
+            act("renew-document", &expiring, renewal),
+        ),
+        operated(live, &[IDENTITY_KEY], "201", ("operations", propose)),
     ]
 }
 

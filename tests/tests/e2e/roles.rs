@@ -13,7 +13,7 @@ use tests::local_cloud::LocalCloud;
 use tests::metrics::metric;
 
 /// The calls of [`CALLS`] that each role permits, by the role's name in the template.
-const MAY: [(&str, &[&str]); 12] = [
+const MAY: [(&str, &[&str]); 13] = [
     (
         "LoginRole",
         &[
@@ -118,6 +118,22 @@ const MAY: [(&str, &[&str]); 12] = [
             "table DeleteItem",
             "card Decrypt",
             "payout Sign",
+        ],
+    ),
+    (
+        "OperatorRole",
+        &[
+            "record GetItem",
+            "record UpdateItem",
+            "table Query",
+            "table GetItem",
+            "table BatchGetItem",
+            "table PutItem",
+            "table UpdateItem",
+            "look-up GenerateMac",
+            "card-and-id GenerateMac",
+            "identity GenerateDataKey",
+            "history Decrypt",
         ],
     ),
     (

@@ -11,13 +11,13 @@ use tests::metrics::metric_in_bytes;
 use tests::secrets::{Kind, Secrets};
 use tests::transport::{Reply, code_in, freeze_code_in, is_otp};
 
-const POLICY: &Policy = &Policy::CURRENT;
+pub const POLICY: &Policy = &Policy::CURRENT;
 const THIRD_CARD: &str = "6228480000009001744";
 
 /// A world, its merchants, and every secret that they have used.
 pub struct Walk {
     pub world: Arc<InProcess>,
-    secrets: Secrets,
+    pub secrets: Secrets,
 }
 
 impl Walk {
@@ -35,10 +35,11 @@ impl Walk {
         walk.a_freeze().await;
         walk.what_time_brings().await;
         walk.what_is_undone_late().await;
+        walk.operators().await;
         walk
     }
 
-    async fn app(&self, name: &str) -> App {
+    pub async fn app(&self, name: &str) -> App {
         // One phone receives the OTPs for all their cards, and no two within a minute.
         self.world.pass_s(POLICY.code_gap_s);
         let app = self.world.log_in(name).await;
@@ -50,7 +51,7 @@ impl Walk {
     }
 
     /// Records a card number as used.
-    fn card<'n>(&self, number: &'n str) -> &'n str {
+    pub fn card<'n>(&self, number: &'n str) -> &'n str {
         self.secrets.add(Kind::CardNumber, number);
         number
     }
@@ -371,7 +372,7 @@ impl Walk {
     }
 }
 
-fn is(answer: &Reply, status: u16) {
+pub fn is(answer: &Reply, status: u16) {
     assert_eq!(answer.status, status, "{:?}", answer.body);
 }
 

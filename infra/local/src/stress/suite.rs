@@ -80,7 +80,7 @@ impl Suite {
             Self::Fuzz => vec![test("corpus").with("FUZZ_TIMES", "20")],
             Self::Described => vec![
                 test("described")
-                    .with("STRESS", "all")
+                    .with("SCHEMATHESIS_COVERAGE", "1")
                     .with("SCHEMATHESIS_EXAMPLES", "20"),
             ],
             Self::EndToEnd => vec![test("e2e")],

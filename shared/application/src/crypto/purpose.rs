@@ -27,6 +27,8 @@ pub enum HashPurpose {
     BodyWithCard,
     /// Request bodies that may contain an OTP or an ID number.
     BodyWithCode,
+    /// Bodies of operators' requests.
+    OperatorBody,
     /// Reading tokens of the agreement.
     Reading,
     /// Freeze codes.
@@ -39,7 +41,7 @@ pub enum HashPurpose {
 
 impl HashPurpose {
     /// All purposes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Account,
         Self::Device,
         Self::Source,
@@ -51,6 +53,7 @@ impl HashPurpose {
         Self::Body,
         Self::BodyWithCard,
         Self::BodyWithCode,
+        Self::OperatorBody,
         Self::Reading,
         Self::Freeze,
         Self::Deposit,
@@ -69,7 +72,10 @@ impl HashPurpose {
             | Self::Body
             | Self::Reading
             | Self::Push => HashKey::LookUp,
-            Self::Card | Self::IdNumber | Self::BodyWithCard => HashKey::CardAndId,
+            // A body can contain the number of a document.
+            Self::Card | Self::IdNumber | Self::BodyWithCard | Self::OperatorBody => {
+                HashKey::CardAndId
+            }
             Self::Code | Self::Phone | Self::Deposit | Self::BodyWithCode => HashKey::Codes,
             Self::Freeze => HashKey::Freeze,
         }
@@ -89,6 +95,7 @@ impl HashPurpose {
             Self::Body => "body",
             Self::BodyWithCard => "body-with-card",
             Self::BodyWithCode => "body-with-code",
+            Self::OperatorBody => "operator-body",
             Self::Reading => "reading",
             Self::Freeze => "freeze",
             Self::Deposit => "deposit",

@@ -22,6 +22,7 @@ mod notified;
 mod notify;
 mod operator;
 mod payouts;
+mod proposals;
 mod sessions;
 mod settings;
 mod standby;
@@ -36,6 +37,7 @@ use super::ids::{CardId, PayoutId};
 use super::login::OpenedSession;
 use super::merchant::{Merchant, MerchantState, Slot};
 use super::next_action::NextAction;
+use super::operator::{Actor, Proposal};
 use super::payout::Payout;
 use super::policy::Policy;
 use super::rebind::{End, Mac, Otp, OtpPurpose, Rebind, RebindState, SessionTag};
@@ -52,6 +54,7 @@ pub use create::{CardFacts, Create, blocked_by};
 pub use identity::Document;
 pub use next_actions::next_actions;
 pub use notified::NotifiedBy;
+pub use proposals::{Approval, subject};
 
 /// A command with the session that issues it.
 #[derive(Clone, Debug)]
@@ -142,6 +145,17 @@ pub enum Command {
         /// The active card from now on: the present one, or one that it replaced. `None` leaves no active card.
         card_id: Option<CardId>,
     },
+    /// Operator: end all sessions. The history records the reason.
+    EndSessions {
+        /// The operator's reason.
+        reason: String,
+    },
+    /// Operator: propose a command that takes two persons. Refused if the command would be.
+    Propose(Box<Proposal>, Box<Command>),
+    /// Operator: approve a proposal, and execute its command.
+    Approve(Box<Approval>, Box<Command>),
+    /// Operator: withdraw a proposal.
+    Withdraw(Box<Proposal>, Actor),
     /// Operator: change phone, password, name or document in the acquirer's record.
     ChangeContact(Box<ContactChange>),
     /// Operator: record a later date of the same document.
@@ -194,61 +208,71 @@ pub fn decide(
         policy,
         now,
     };
-    match &command.act {
-        Command::Create(create) => ctx.create(create),
-        Command::Cancel => ctx.cancel(),
-        Command::CheckDocument(document, code) => ctx.check_document(document, code),
-        Command::ResendIdentityOtp(code) => ctx.resend_identity_otp(code),
-        Command::ReserveAttempt {
-            purpose,
-            well_formed,
-            deposit_polled,
-        } => ctx.reserve_attempt(*purpose, *well_formed, *deposit_polled),
-        Command::SettleAttempt {
-            purpose,
-            compared,
-            right,
-            bound_elsewhere,
-        } => ctx.settle_attempt(*purpose, compared.as_ref(), *right, *bound_elsewhere),
-        Command::ReadAgreement => ctx.read_agreement(),
-        Command::SignAgreement(signed) => ctx.sign_agreement(signed),
-        Command::StartCardCheck {
-            bound_elsewhere,
-            code,
-        } => ctx.start_card_check(*bound_elsewhere, code),
-        Command::SettleCardCheck(reply, code) => ctx.settle_card_check(reply, code.as_ref()),
-        Command::ResendCardOtp(code) => ctx.resend_card_otp(code),
-        Command::OtpNotSent(purpose, mac) => ctx.otp_not_sent(*purpose, mac),
-        Command::SettleDeposit(answer) => ctx.settle_deposit(*answer),
-        Command::StartTestTransfer => ctx.start_test_transfer(),
-        Command::SettleTestTransfer(answer) => ctx.settle_test_transfer(*answer),
-        Command::StartActivation(card_id, code) => ctx.start_activation(card_id, code),
-        Command::Unbind(card_id) => ctx.unbind(card_id),
-        Command::ChangeSettlement(change) => ctx.change_settlement(change),
-        Command::PutPushTarget(target) => ctx.put_push_target(target),
-        Command::RemovePushTarget(id) => ctx.remove_push_target(id),
-        Command::Freeze(seq) => ctx.freeze(*seq),
-        Command::NotifyFreezeGuesses => ctx.notify_freeze_guesses(),
-        Command::FreezeByOperator { reason } => ctx.freeze_by_operator(reason),
-        Command::Unfreeze { reason, card_id } => ctx.unfreeze(reason, card_id.as_ref()),
-        Command::ChangeContact(change) => ctx.change_contact(change),
-        Command::RenewDocument(renewal) => ctx.renew_document(renewal),
-        Command::CreatePayout(payout_id, amount_fen) => {
-            Ok(ctx.create_payout(payout_id, *amount_fen))
+    ctx.execute(&command.act)
+}
+
+impl Context<'_> {
+    fn execute(&self, act: &Command) -> Result<Transition, Rejection> {
+        match act {
+            Command::Create(create) => self.create(create),
+            Command::Cancel => self.cancel(),
+            Command::CheckDocument(document, code) => self.check_document(document, code),
+            Command::ResendIdentityOtp(code) => self.resend_identity_otp(code),
+            Command::ReserveAttempt {
+                purpose,
+                well_formed,
+                deposit_polled,
+            } => self.reserve_attempt(*purpose, *well_formed, *deposit_polled),
+            Command::SettleAttempt {
+                purpose,
+                compared,
+                right,
+                bound_elsewhere,
+            } => self.settle_attempt(*purpose, compared.as_ref(), *right, *bound_elsewhere),
+            Command::ReadAgreement => self.read_agreement(),
+            Command::SignAgreement(signed) => self.sign_agreement(signed),
+            Command::StartCardCheck {
+                bound_elsewhere,
+                code,
+            } => self.start_card_check(*bound_elsewhere, code),
+            Command::SettleCardCheck(reply, code) => self.settle_card_check(reply, code.as_ref()),
+            Command::ResendCardOtp(code) => self.resend_card_otp(code),
+            Command::OtpNotSent(purpose, mac) => self.otp_not_sent(*purpose, mac),
+            Command::SettleDeposit(answer) => self.settle_deposit(*answer),
+            Command::StartTestTransfer => self.start_test_transfer(),
+            Command::SettleTestTransfer(answer) => self.settle_test_transfer(*answer),
+            Command::StartActivation(card_id, code) => self.start_activation(card_id, code),
+            Command::Unbind(card_id) => self.unbind(card_id),
+            Command::ChangeSettlement(change) => self.change_settlement(change),
+            Command::PutPushTarget(target) => self.put_push_target(target),
+            Command::RemovePushTarget(id) => self.remove_push_target(id),
+            Command::Freeze(seq) => self.freeze(*seq),
+            Command::NotifyFreezeGuesses => self.notify_freeze_guesses(),
+            Command::FreezeByOperator { reason } => self.freeze_by_operator(reason),
+            Command::Unfreeze { reason, card_id } => self.unfreeze(reason, card_id.as_ref()),
+            Command::EndSessions { reason } => Ok(self.end_sessions(reason)),
+            Command::Propose(proposal, act) => self.propose(proposal, act),
+            Command::Approve(approval, act) => self.approve(approval, act),
+            Command::Withdraw(proposal, by) => self.withdraw(proposal, by),
+            Command::ChangeContact(change) => self.change_contact(change),
+            Command::RenewDocument(renewal) => self.renew_document(renewal),
+            Command::CreatePayout(payout_id, amount_fen) => {
+                Ok(self.create_payout(payout_id, *amount_fen))
+            }
+            Command::PayoutSending(payout, key) => self.payout_sending(payout, key),
+            Command::PayoutSent(payout) => self.payout_sent(payout),
+            Command::PayoutReturned(payout) => self.payout_returned(payout),
+            Command::AddDevice(opened) => Ok(self.add_device(opened)),
+            Command::FreezeFromDevice => self.freeze_from_device(),
+            Command::EndOtherSessions => self.end_other_sessions(),
+            Command::AssignPayout(payout) => self.assign_payout(payout),
+            Command::RemoveCard(card_id) => self.remove_card(card_id),
+            Command::ConfirmNotified(by, reason) => self.confirm_notified(*by, reason.as_deref()),
+            Command::Expire => self.expire(),
+            Command::Complete => self.complete(),
+            Command::EndCooldown => self.end_cooldown(),
+            Command::ApplySettlement => self.apply_settlement(),
         }
-        Command::PayoutSending(payout, key) => ctx.payout_sending(payout, key),
-        Command::PayoutSent(payout) => ctx.payout_sent(payout),
-        Command::PayoutReturned(payout) => ctx.payout_returned(payout),
-        Command::AddDevice(opened) => Ok(ctx.add_device(opened)),
-        Command::FreezeFromDevice => ctx.freeze_from_device(),
-        Command::EndOtherSessions => ctx.end_other_sessions(),
-        Command::AssignPayout(payout) => ctx.assign_payout(payout),
-        Command::RemoveCard(card_id) => ctx.remove_card(card_id),
-        Command::ConfirmNotified(by, reason) => ctx.confirm_notified(*by, reason.as_deref()),
-        Command::Expire => ctx.expire(),
-        Command::Complete => ctx.complete(),
-        Command::EndCooldown => ctx.end_cooldown(),
-        Command::ApplySettlement => ctx.apply_settlement(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The operator's decisions: a freeze without a code, and the end of a freeze.
+//! The operator's decisions: a freeze without a code, the end of a freeze, and the end of all sessions.
 
 use super::{Context, nothing_due, remove_holder, with_stage};
 use crate::error_code::ErrorCode;
@@ -7,7 +7,7 @@ use crate::ids::CardId;
 use crate::merchant::{LastActivation, MerchantState, Replaced, ReplacedCard};
 use crate::rebind::{End, Rebind, RebindState};
 use crate::rejection::Rejection;
-use crate::transition::Transition;
+use crate::transition::{EndedSessions, Transition};
 
 impl Context<'_> {
     /// Does what the freeze code of the last live activation would do. Without one, it is unknown what is wrong, and every
@@ -30,6 +30,21 @@ impl Context<'_> {
             frozen.reason = Some(reason.to_owned());
         }
         Ok(transition)
+    }
+
+    /// Ends all sessions.
+    pub(super) fn end_sessions(&self, reason: &str) -> Transition {
+        let mut state = self.changed_state();
+        state.sessions = Default::default();
+        let event = Event::SessionsEnded(event::SessionsEnded {
+            reason: reason.to_owned(),
+        });
+        Transition {
+            state: Some(state),
+            event: Some(self.event(event, None)),
+            ends_sessions: EndedSessions::All,
+            ..Transition::none()
+        }
     }
 
     /// Ends the freeze with the operator's choice of the active card; without a card, payouts wait. The last activation is

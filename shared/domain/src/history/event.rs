@@ -12,8 +12,9 @@ use crate::contact::ContactField;
 use crate::decide::NotifiedBy;
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
-use crate::ids::{CardId, RebindId};
+use crate::ids::{CardId, ProposalId, RebindId};
 use crate::lang::Lang;
+use crate::operator::ProposalKind;
 use crate::push::PushPlatform;
 use crate::rebind::{OtpPurpose, Purpose, Reason};
 use crate::settlement::Settlement;
@@ -137,6 +138,8 @@ events! {
     Frozen(Frozen),
     FreezeCodeGuessed(NoFacts),
     Unfrozen(Unfrozen),
+    ChangeProposed(ChangeProposed),
+    SessionsEnded(SessionsEnded),
     Reverted(Reverted),
     TestTransferStarted(TestTransferStarted),
     TestTransferSucceeded(OfRebind),
@@ -356,6 +359,22 @@ facts! {
         reason: String,
         /// The active card that the operator chose; null if payouts wait.
         card_id: Nullable<CardId>,
+    }
+
+    /// See [`EventKind::ChangeProposed`].
+    ChangeProposed {
+        /// What is proposed.
+        change: ProposalKind,
+        /// The proposal.
+        proposal_id: ProposalId,
+        /// The operator's reason.
+        reason: String,
+    }
+
+    /// See [`EventKind::SessionsEnded`].
+    SessionsEnded {
+        /// The operator's reason.
+        reason: String,
     }
 
     /// See [`EventKind::Reverted`].

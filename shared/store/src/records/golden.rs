@@ -5,6 +5,7 @@
 //! write_missing_golden_records -- --ignored`. The command leaves existing files unchanged.
 
 mod events;
+mod operators;
 mod values;
 
 use super::{Attributes, VERSION, item_of};
@@ -90,6 +91,7 @@ fn changed(item: Item, attributes: Attributes) -> Item {
 fn records() -> Vec<Record> {
     let mut records = values::records();
     records.extend(events::records());
+    records.extend(operators::records());
     records
 }
 

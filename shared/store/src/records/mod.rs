@@ -19,6 +19,7 @@
 //! Names are short: an item below 1 KiB costs one write unit.
 
 pub mod account;
+pub mod audit;
 pub mod card;
 pub mod card_holders;
 pub mod claim;
@@ -32,6 +33,7 @@ pub mod merchant_state;
 pub mod otp_counter;
 pub mod payout;
 pub mod profile;
+pub mod proposal;
 pub mod push_target;
 pub mod rebind;
 pub mod session;

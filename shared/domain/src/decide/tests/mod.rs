@@ -26,6 +26,7 @@ mod personal_data;
 mod print;
 mod proofs;
 mod properties;
+mod proposals;
 mod rebind;
 mod settings;
 mod settings_pending;

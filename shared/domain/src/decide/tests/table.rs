@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use super::states::{accounts, states};
-use super::{contact, print};
+use super::{contact, print, proposals};
 use crate::contact::PreviousPhoneRule;
 use crate::decide::{BankAnswer, BankReply, Command, otp_of};
 use crate::error_code::ErrorCode;
@@ -235,6 +235,12 @@ fn unfreeze(card_id: Option<CardId>) -> Command {
     Command::Unfreeze { reason, card_id }
 }
 
+fn end_sessions() -> Command {
+    Command::EndSessions {
+        reason: "asked".to_owned(),
+    }
+}
+
 /// The commands about cards, payouts and settings, independent of the latest rebind.
 fn account_rows(world: &World) -> Vec<Row> {
     let mut rows = vec![row(
@@ -278,6 +284,18 @@ fn account_rows(world: &World) -> Vec<Row> {
             },
         ),
         row("unfreeze", "", unfreeze(None)),
+        row("end sessions", "", end_sessions()),
+        row(
+            "propose unfreeze",
+            "",
+            proposals::propose(world, unfreeze(None)),
+        ),
+        row(
+            "approve unfreeze",
+            "",
+            proposals::approve(world, unfreeze(None)),
+        ),
+        row("withdraw proposal", "", proposals::withdraw(world)),
         row("login", "new device", add_device(2, "new")),
         row("end other sessions", "", Command::EndOtherSessions),
         row("unfreeze", "first card", unfreeze(Some(world.card(0)))),
@@ -458,7 +476,7 @@ names! {
     SettleCardCheck ResendCardOtp OtpNotSent SettleDeposit StartTestTransfer SettleTestTransfer StartActivation Unbind
     ChangeSettlement PutPushTarget RemovePushTarget Freeze NotifyFreezeGuesses FreezeByOperator Unfreeze
     ChangeContact RenewDocument CreatePayout PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard ConfirmNotified Expire Complete EndCooldown AddDevice
-    ApplySettlement FreezeFromDevice EndOtherSessions
+    ApplySettlement FreezeFromDevice EndOtherSessions EndSessions Propose Approve Withdraw
 }
 
 #[test]

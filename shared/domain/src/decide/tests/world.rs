@@ -498,6 +498,7 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
         otp_delivery,
         fingerprint,
         other_version,
+        proposal: _, // decides nothing about the merchant
         outcome,
     } = transition;
     let beside = (

@@ -10,13 +10,15 @@ use domain::contact::ContactField;
 use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
 use domain::history::event::{
-    Activated, AgreementSigned, CodeSent, Event, EventCard, Frozen, NoFacts, Nullable, OfPayout,
-    OfRebind, PayoutReleased, PayoutSending, Rejected, SecurityChanged, SettlementChanged,
+    Activated, AgreementSigned, ChangeProposed, CodeSent, Event, EventCard, Frozen, NoFacts,
+    Nullable, OfPayout, OfRebind, PayoutReleased, PayoutSending, Rejected, SecurityChanged,
+    SettlementChanged,
 };
 use domain::history::{ChainedEvent, Recorded, hash};
-use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
+use domain::ids::{CardId, MerchantId, PayoutId, ProposalId, RebindId};
 use domain::lang::Lang;
 use domain::notification::Notification;
+use domain::operator::ProposalKind;
 use domain::pii::Phone;
 use domain::rebind::{OtpPurpose, Reason, Sealed};
 use domain::settlement::{Cycle, PayoutTime, Settlement};
@@ -224,6 +226,18 @@ fn golden() -> Vec<Golden> {
                     card_id: Nullable(Some(card().card_id)),
                     release: 2,
                     key_thumbprint: THUMBPRINT.to_owned(),
+                }),
+            ),
+            true,
+        ),
+        (
+            "event_change_proposed",
+            event(
+                33,
+                Event::ChangeProposed(ChangeProposed {
+                    change: ProposalKind::Unfreeze,
+                    proposal_id: ProposalId::parse("prp_006b02cb60bcdfghjklmnpqrst").unwrap(),
+                    reason: "owner_request".to_owned(),
                 }),
             ),
             true,

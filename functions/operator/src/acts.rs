@@ -1,0 +1,138 @@
+//! Acts that one person may do: they stop something, or end what is harmless to end.
+
+use crate::call::{Call, malformed};
+use crate::{Operator, POLICY};
+use api::body;
+use api::operator::{ConfirmNotified, Merchant, RenewDocument};
+use api::reply::Reply;
+use api::requests::Empty;
+use application::error::HandlerError;
+use application::ports::{KeyService, Selector};
+use application::transact::{Learned, Loaded, Plan, Transactor};
+use domain::contact::DocumentRenewal;
+use domain::decide::{Command, NotifiedBy};
+use domain::format::DocumentExpiry;
+use domain::ids::{MerchantId, RebindId};
+use domain::merchant::Merchant as DomainMerchant;
+use domain::operator::BY_OPERATOR;
+use domain::policy::Policy;
+use domain::rejection::Rejection;
+use domain::time::Timestamp;
+use domain::transition::Transition;
+use store::Store;
+use store::client::Table;
+
+impl<T: Table, K: KeyService> Operator<T, K> {
+    pub(crate) async fn freeze(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        let body = body::read::<Empty>(call.request)?;
+        let merchant_id = call.merchant_id()?;
+        let read = self.merchant(&merchant_id).await?;
+        let number = read.state.rebind_to_freeze_by_operator(call.now);
+        let selector = number.map_or(Selector::Latest, Selector::Announced);
+        let reason = call.grounds.reason.as_str().to_owned();
+        let freeze = Command::FreezeByOperator { reason };
+        self.act(call, merchant_id, selector, freeze, &body.canonical)
+            .await
+    }
+
+    pub(crate) async fn end_sessions(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        let body = body::read::<Empty>(call.request)?;
+        let reason = call.grounds.reason.as_str().to_owned();
+        let end = Command::EndSessions { reason };
+        let merchant_id = call.merchant_id()?;
+        self.act(call, merchant_id, Selector::Latest, end, &body.canonical)
+            .await
+    }
+
+    pub(crate) async fn confirm_notified(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        let body = body::read::<ConfirmNotified>(call.request)?;
+        let rebind_id = body.fields.rebind_id.as_deref().and_then(RebindId::parse);
+        let rebind_id = rebind_id.ok_or_else(|| malformed("rebind_id"))?;
+        let reason = call.grounds.reason.as_str().to_owned();
+        let confirm = Command::ConfirmNotified(NotifiedBy::Operator, Some(reason));
+        let selector = Selector::Step(&rebind_id);
+        self.act(
+            call,
+            call.merchant_id()?,
+            selector,
+            confirm,
+            &body.canonical,
+        )
+        .await
+    }
+
+    pub(crate) async fn renew_document(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        let body = body::read::<RenewDocument>(call.request)?;
+        let given = body.fields.document_expires_on.as_deref();
+        let expires_on = given.ok_or_else(|| malformed("document_expires_on"))?;
+        let expires_on = DocumentExpiry::parse(expires_on)
+            .map_err(|code| Rejection::invalid([("document_expires_on", Some(code))]))?;
+        let merchant_id = call.merchant_id()?;
+        let plan = async |loaded: &Loaded, _: &Learned| {
+            let renewal = DocumentRenewal {
+                // The document stays the same.
+                number_mac: loaded.merchant.profile.id_number_mac.clone(),
+                expires_on,
+                by: BY_OPERATOR.to_owned(),
+            };
+            Ok(Command::RenewDocument(Box::new(renewal)).into())
+        };
+        self.execute(call, merchant_id, Selector::Latest, plan, &body.canonical)
+            .await
+    }
+
+    async fn act(
+        &self,
+        call: &Call<'_>,
+        merchant_id: MerchantId,
+        selector: Selector<'_>,
+        command: Command,
+        canonical_body: &str,
+    ) -> Result<Reply, HandlerError> {
+        let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
+        self.execute(call, merchant_id, selector, plan, canonical_body)
+            .await
+    }
+
+    /// Executes a command. The event holds the person and the grounds in its encrypted part. The reply shows the merchant.
+    async fn execute(
+        &self,
+        call: &Call<'_>,
+        merchant_id: MerchantId,
+        selector: Selector<'_>,
+        plan: impl AsyncFn(&Loaded, &Learned) -> Result<Plan, HandlerError>,
+        canonical_body: &str,
+    ) -> Result<Reply, HandlerError> {
+        let ctx = self.context(call, merchant_id, canonical_body).await?;
+        let prepare = async |loaded: &Loaded, _: &mut Transition| {
+            let profile = &loaded.merchant.profile;
+            let personal = call.personal(None);
+            Ok(Some(self.keys.seal_personal(profile, &personal).await?))
+        };
+        let ctx = ctx.showing(&shown);
+        Ok(ctx.transact(selector, plan, prepare).await?.reply)
+    }
+
+    pub(crate) async fn context(
+        &self,
+        call: &Call<'_>,
+        merchant_id: MerchantId,
+        canonical_body: &str,
+    ) -> Result<Transactor<'_, Store<T>>, HandlerError> {
+        let key = call.key(&self.keys, canonical_body).await?;
+        let support_ref = call.request.request_id.clone();
+        Ok(Transactor::operator(
+            &self.store,
+            POLICY,
+            merchant_id,
+            Some(key),
+            support_ref,
+            call.now,
+        ))
+    }
+}
+
+/// 200 and the merchant, masked.
+pub(crate) fn shown(after: &DomainMerchant, policy: &Policy, now: Timestamp) -> Reply {
+    Reply::json(200, &Merchant::new(after, policy, now))
+}

@@ -1,0 +1,108 @@
+//! The operator's API: reads, acts of one person, and proposals that a second person approves (contract, section 8).
+//!
+//! IAM decides who may call a route. This function decides what the call may do, and records every call in the audit chain of
+//! its person before anything else.
+
+mod acts;
+mod call;
+mod core_keys;
+mod proposals;
+mod reads;
+mod values;
+
+use api::event::Request;
+use api::operator::{OperatorRoles, OperatorRoute};
+use api::reply::Reply;
+use application::backoff::{Limits, retry};
+use application::crypto::Keys;
+use application::error::HandlerError;
+use application::ports::KeyService;
+use application::serve::Handler;
+use application::usage::Usage;
+use call::Call;
+use domain::operator::{AuditEntry, ProposalKind};
+use domain::policy::Policy;
+use domain::time::Timestamp;
+use store::Store;
+use store::client::Table;
+
+const POLICY: &Policy = &Policy::CURRENT;
+
+/// Answers the acquirer's operators.
+pub struct Operator<T, K> {
+    store: Store<T>,
+    keys: Keys<K>,
+    roles: OperatorRoles,
+}
+
+impl<T, K> Operator<T, K> {
+    /// Creates the function from its store and keys. `roles`: the roles whose sessions are operators.
+    pub const fn new(store: Store<T>, keys: Keys<K>, roles: OperatorRoles) -> Self {
+        Self { store, keys, roles }
+    }
+}
+
+impl<T: Table, K: KeyService> Handler for Operator<T, K> {
+    type Route = OperatorRoute;
+
+    async fn handle(
+        &self,
+        route: OperatorRoute,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        let call = Call::read(&self.roles, route, request, now)?;
+        self.audit(&call).await?;
+        match route {
+            OperatorRoute::ShowMerchant => self.show_merchant(&call).await,
+            OperatorRoute::ListEvents => self.list_events(&call).await,
+            OperatorRoute::ListPayouts => self.list_payouts(&call).await,
+            OperatorRoute::ShowPayout => self.show_payout(&call).await,
+            OperatorRoute::LookUp => self.look_up(&call).await,
+            OperatorRoute::Freeze => self.freeze(&call).await,
+            OperatorRoute::EndSessions => self.end_sessions(&call).await,
+            OperatorRoute::ConfirmNotified => self.confirm_notified(&call).await,
+            OperatorRoute::RenewDocument => self.renew_document(&call).await,
+            OperatorRoute::Withdraw => self.withdraw(&call).await,
+            OperatorRoute::ListProposals => self.list_proposals(&call).await,
+            OperatorRoute::ShowProposal => self.show_proposal(&call).await,
+            OperatorRoute::ProposeUnfreeze => self.propose_unfreeze(&call).await,
+            OperatorRoute::ProposeContactChange => self.propose_contact_change(&call).await,
+            OperatorRoute::ProposeCoreKey => self.propose_core_key(&call).await,
+            OperatorRoute::ApproveUnfreeze => self.approve(&call, ProposalKind::Unfreeze).await,
+            OperatorRoute::ApproveContactChange => {
+                self.approve(&call, ProposalKind::ContactChange).await
+            }
+            OperatorRoute::ApproveCoreKey => self.approve_core_key(&call).await,
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        self.store.meter().take().with_keys(&self.keys)
+    }
+}
+
+impl<T: Table, K: KeyService> Operator<T, K> {
+    /// Records the call. Without a record, nothing is shown and nothing changes.
+    async fn audit(&self, call: &Call<'_>) -> Result<(), HandlerError> {
+        let entry = AuditEntry {
+            actor: call.actor.clone(),
+            at: call.now,
+            call: call.route.as_str().to_owned(),
+            subject: call.path_id.to_owned(),
+            grounds: call.grounds.clone(),
+        };
+        retry(Limits::REQUEST, async || {
+            Ok(self.store.audit(&entry).await?)
+        })
+        .await?;
+        tracing::info!(
+            operator.account = call.actor.account(),
+            operator.person = call.actor.person(),
+            operator.call = call.route.as_str(),
+            operator.reason = call.grounds.reason.as_str(),
+            "operator.called"
+        );
+        Ok(())
+    }
+}

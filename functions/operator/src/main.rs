@@ -1,0 +1,23 @@
+//! The `operator` function: wiring. Its use cases are in [`operator`].
+
+use api::operator::OperatorRoles;
+use application::init;
+use application::ports::HashKey;
+use aws::settings::{Aws, env};
+use aws::{logging, runtime};
+use domain::policy::Policy;
+use lambda_runtime::Error;
+use operator::Operator;
+use store::{Store, Tables};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    logging::init();
+    let aws = Aws::from_environment()?;
+    let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
+    let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId])?;
+    init::warm(&store, &keys).await;
+    let roles = OperatorRoles::parse(&env("OPERATOR_ROLE_ARNS").unwrap_or_default());
+    let handler = Operator::new(store, keys, roles);
+    runtime::serve(&handler).await
+}

@@ -1,0 +1,109 @@
+//! What operators may see. Personal data is masked.
+
+use crate::call::{Call, malformed};
+use crate::{Operator, POLICY};
+use api::body;
+use api::operator::{Account, AuditedEvents, LookUp, Merchant};
+use api::replies::{PAGE, PAGE_READ, Page, Payout, Text};
+use api::reply::Reply;
+use application::crypto::HashPurpose;
+use application::error::HandlerError;
+use application::ports::{KeyService, LoadMerchant as _, OwnedPayout, ReadPayouts as _, Selector};
+use domain::error_code::ErrorCode;
+use domain::ids::{MerchantId, PayoutId};
+use domain::merchant::Merchant as DomainMerchant;
+use domain::pii::typed::{Field, fold};
+use domain::rejection::Rejection;
+use serde::Serialize;
+use store::client::Table;
+
+/// A payout with its merchant.
+#[derive(Serialize)]
+struct OfMerchant {
+    merchant_id: Text<MerchantId>,
+    #[serde(flatten)]
+    payout: Payout,
+}
+
+impl<T: Table, K: KeyService> Operator<T, K> {
+    pub(crate) async fn show_merchant(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        let merchant = self.merchant(&call.merchant_id()?).await?;
+        Ok(Reply::json(
+            200,
+            &Merchant::new(&merchant, POLICY, call.now),
+        ))
+    }
+
+    pub(crate) async fn list_events(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        let after = match call.request.query.get("after") {
+            None => 0,
+            Some(text) => text.parse().map_err(|_| malformed("after"))?,
+        };
+        let merchant_id = call.merchant_id()?;
+        let events = self.store.events_after(&merchant_id, after, PAGE_READ);
+        let events = events.await?;
+        if events.is_empty() {
+            self.merchant(&merchant_id).await?;
+        }
+        let page = AuditedEvents::new(&events, usize::from(PAGE));
+        Ok(Reply::json(200, &page))
+    }
+
+    pub(crate) async fn list_payouts(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        let before = call.request.query.get("cursor").map(|cursor| {
+            let position = store::payout::position(cursor);
+            position.ok_or_else(|| malformed("cursor"))
+        });
+        let before = before.transpose()?;
+        let merchant_id = call.merchant_id()?;
+        let merchant = self.merchant(&merchant_id).await?;
+        let payouts = self
+            .store
+            .unsent_payouts(&merchant_id, before.as_deref(), PAGE_READ);
+        let payouts = payouts.await?;
+        let show = |payout: &_| Payout::new(&merchant, payout, POLICY, call.now);
+        let page = Page::new(&payouts, store::payout::cursor, show);
+        Ok(Reply::json(200, &page))
+    }
+
+    pub(crate) async fn show_payout(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        let not_found = || Rejection::new(ErrorCode::NotFound);
+        let payout_id = PayoutId::parse(call.path_id).ok_or_else(not_found)?;
+        let (known, _) = self.store.payout(&payout_id, None).await?;
+        let OwnedPayout {
+            merchant_id,
+            payout,
+        } = known.ok_or_else(not_found)?;
+        let merchant = self.merchant(&merchant_id).await?;
+        let shown = OfMerchant {
+            payout: Payout::new(&merchant, &payout, POLICY, call.now),
+            merchant_id: Text(merchant_id),
+        };
+        Ok(Reply::json(200, &shown))
+    }
+
+    pub(crate) async fn look_up(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        let account = body::read::<LookUp>(call.request)?.fields.account;
+        let account = account.ok_or_else(|| malformed("account"))?;
+        let folded = fold(Field::Account, account.expose());
+        let name = [folded.expose().as_str()];
+        let hash = self.keys.mac(HashPurpose::Account, &name).await?;
+        let previous = self.keys.previous_mac(HashPurpose::Account, &name).await?;
+        let found = self.store.merchant_of_account(&hash, previous.as_ref());
+        let merchant_id = found
+            .await?
+            .ok_or_else(|| Rejection::new(ErrorCode::NotFound))?;
+        let shown = Account {
+            merchant_id: Text(merchant_id),
+        };
+        Ok(Reply::json(200, &shown))
+    }
+
+    pub(crate) async fn merchant(
+        &self,
+        merchant_id: &MerchantId,
+    ) -> Result<DomainMerchant, HandlerError> {
+        let merchant = self.store.load(merchant_id, Selector::Latest).await?;
+        merchant.ok_or_else(|| Rejection::new(ErrorCode::NotFound).into())
+    }
+}

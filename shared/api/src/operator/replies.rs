@@ -1,0 +1,273 @@
+//! The bodies of replies to operators. Personal data is masked; only a proposal shows its values.
+
+use crate::replies::{Card, Rebind, Settlement, Text, Time};
+use domain::history::ChainedEvent;
+use domain::ids::{MerchantId, ProposalId};
+use domain::merchant::{EntityType, Merchant as DomainMerchant, Profile};
+use domain::operator::{
+    Actor, Proposal as DomainProposal, ProposalKind, ProposalState, ReasonCode,
+};
+use domain::pii::DocumentType;
+use domain::policy::Policy;
+use domain::time::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+/// The merchant of an account.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Account {
+    /// The merchant.
+    pub merchant_id: Text<MerchantId>,
+}
+
+/// A phone that is still notified.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Phone {
+    /// The phone, masked.
+    pub phone_masked: String,
+    /// When it stops to receive notifications.
+    pub until: Time,
+}
+
+/// The ID document on record, without its number.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Document {
+    /// The kind.
+    #[serde(rename = "type")]
+    pub document_type: DocumentType,
+    /// The last day, or `long_term`.
+    pub expires_on: String,
+}
+
+/// A freeze.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Frozen {
+    /// When it began.
+    pub at: Time,
+    /// True if every payout is held.
+    pub holds_payouts: bool,
+}
+
+/// A merchant as an operator sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Merchant {
+    /// The id.
+    pub merchant_id: Text<MerchantId>,
+    /// The version of the acquirer's record.
+    pub record_version: u32,
+    /// The kind of merchant.
+    pub entity_type: EntityType,
+    /// The registered name, masked.
+    pub legal_name_masked: String,
+    /// The name on settlement cards, masked; null if it is the registered one.
+    pub settlement_name_masked: Option<String>,
+    /// The phone on file, masked.
+    pub phone_on_file_masked: String,
+    /// The phone that was on file before, while it is notified.
+    pub previous_phone: Option<Phone>,
+    /// The ID document.
+    pub document: Document,
+    /// When the acquirer opened the account.
+    pub opened_at: Time,
+    /// The highest daily limit.
+    pub daily_limit_max_fen: u64,
+    /// The settlement settings.
+    pub settlement: Settlement,
+    /// The active card.
+    pub active: Option<Card>,
+    /// Standby cards and replaced cards.
+    pub other_cards: Vec<Card>,
+    /// The latest rebind.
+    pub latest_rebind: Option<Rebind>,
+    /// The freeze.
+    pub frozen: Option<Frozen>,
+    /// The end of the cooldown, while it runs.
+    pub cooldown_until: Option<Time>,
+    /// The end of the quiet period, while it runs.
+    pub quiet_until: Option<Time>,
+    /// The number of sessions, idle ones included.
+    pub sessions: usize,
+    /// The payouts that wait for a card.
+    pub waiting_payouts: u32,
+    /// The sequence number of the last event.
+    pub last_sequence: u64,
+    /// The hash of the last event.
+    pub last_hash: String,
+}
+
+impl Merchant {
+    /// A merchant at `now`.
+    #[must_use]
+    pub fn new(merchant: &DomainMerchant, policy: &Policy, now: Timestamp) -> Self {
+        let DomainMerchant { state, profile, .. } = merchant;
+        let Profile {
+            merchant_id,
+            version,
+            account: _, // a keyed hash
+            entity_type,
+            legal_name,
+            settlement_name,
+            id_number_mac: _,
+            document_type,
+            id_expires_on,
+            phone_on_file,
+            previous_phone: _, // shown while it is notified
+            opened_at,
+            daily_limit_max_fen,
+            fee_rate_bp: _, // part of the settlement
+            sealed_id_number: _,
+            history_key: _,
+        } = profile;
+        let active = state.active.as_ref().map(|active| &active.card);
+        let others = state.all_bound().map(|bound| &bound.card);
+        let others = others.filter(|card| Some(*card) != active);
+        let previous = profile.previous_phone.as_ref();
+        let previous = previous.filter(|previous| now < previous.until);
+        Self {
+            merchant_id: Text(merchant_id.clone()),
+            record_version: *version,
+            entity_type: *entity_type,
+            legal_name_masked: legal_name.masked(),
+            settlement_name_masked: settlement_name.as_ref().map(|name| name.masked()),
+            phone_on_file_masked: phone_on_file.masked(),
+            previous_phone: previous.map(|previous| Phone {
+                phone_masked: previous.phone.masked(),
+                until: Time(previous.until),
+            }),
+            document: Document {
+                document_type: *document_type,
+                expires_on: id_expires_on.to_text().into_owned(),
+            },
+            opened_at: Time(*opened_at),
+            daily_limit_max_fen: *daily_limit_max_fen,
+            settlement: Settlement::new(merchant, policy, now),
+            active: active.map(|card| Card::new(merchant, card, now)),
+            other_cards: others.map(|card| Card::new(merchant, card, now)).collect(),
+            latest_rebind: Rebind::loaded(merchant, policy, now),
+            frozen: state.frozen.map(|frozen| Frozen {
+                at: Time(frozen.at),
+                holds_payouts: frozen.holds_payouts,
+            }),
+            cooldown_until: merchant.cooldown(now).map(Time),
+            quiet_until: merchant.quiet_until(policy, now).map(Time),
+            sessions: state.sessions.iter().flatten().count(),
+            waiting_payouts: state.waiting_payouts(),
+            last_sequence: state.last_seq,
+            last_hash: state.last_hash.clone(),
+        }
+    }
+}
+
+/// Events in order.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AuditedEvents {
+    /// The events, oldest first.
+    pub items: Vec<crate::replies::Event>,
+    /// The value of `after` for the next page; null on the last one.
+    pub next_after: Option<u64>,
+}
+
+impl AuditedEvents {
+    /// A page of `limit` events at most, of which one more was read if there is one.
+    #[must_use]
+    pub fn new(events: &[ChainedEvent], limit: usize) -> Self {
+        let shown = events.get(..limit).unwrap_or(events);
+        let last = shown.last().filter(|_| events.len() > shown.len());
+        Self {
+            items: shown.iter().map(crate::replies::Event::from).collect(),
+            next_after: last.map(|event| event.seq),
+        }
+    }
+}
+
+/// A person.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Person {
+    /// The AWS account.
+    pub account: String,
+    /// The name of the session, in lower case.
+    pub person: String,
+}
+
+impl From<&Actor> for Person {
+    fn from(actor: &Actor) -> Self {
+        Self {
+            account: actor.account().to_owned(),
+            person: actor.person().to_owned(),
+        }
+    }
+}
+
+/// A proposal.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Proposal {
+    /// The id.
+    pub proposal_id: Text<ProposalId>,
+    /// What is proposed.
+    pub kind: ProposalKind,
+    /// The merchant; null for a key of the core system.
+    pub merchant_id: Option<Text<MerchantId>>,
+    /// `open`, `approved`, `withdrawn` or `expired`.
+    pub state: &'static str,
+    /// Who proposed it.
+    pub proposer: Person,
+    /// Why.
+    pub reason_code: ReasonCode,
+    /// In the proposer's words.
+    pub comment: String,
+    /// The ticket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it can no longer be approved.
+    pub expires_at: Time,
+    /// Who approved or withdrew it.
+    pub decided_by: Option<Person>,
+    /// The proposed values, where a single proposal is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub values: Option<Value>,
+    /// What an approval returns, where a single proposal is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+impl Proposal {
+    /// A proposal without its values.
+    #[must_use]
+    pub fn new(proposal: &DomainProposal, policy: &Policy, now: Timestamp) -> Self {
+        let expires_at = proposal.expires_at(policy);
+        let (state, decided_by) = match &proposal.state {
+            ProposalState::Open if expires_at <= now => ("expired", None),
+            ProposalState::Open => ("open", None),
+            ProposalState::Approved(by, _) => ("approved", Some(by)),
+            ProposalState::Withdrawn(by, _) => ("withdrawn", Some(by)),
+        };
+        Self {
+            proposal_id: Text(proposal.proposal_id.clone()),
+            kind: proposal.kind,
+            merchant_id: proposal.merchant_id.clone().map(Text),
+            state,
+            proposer: (&proposal.proposer).into(),
+            reason_code: proposal.grounds.reason,
+            comment: proposal.grounds.comment.clone(),
+            ticket: proposal.grounds.ticket.clone(),
+            created_at: Time(proposal.at),
+            expires_at: Time(expires_at),
+            decided_by: decided_by.map(Person::from),
+            values: None,
+            digest: None,
+        }
+    }
+
+    /// The same with its values.
+    #[must_use]
+    pub fn with_values(mut self, proposal: &DomainProposal, values: Value) -> Self {
+        self.values = Some(values);
+        self.digest = Some(proposal.digest.clone());
+        self
+    }
+}
+
+/// Proposals.
+pub type Proposals = crate::replies::Page<Proposal>;

@@ -1,0 +1,88 @@
+//! The bodies of operators' requests. Unknown members are rejected.
+
+use domain::secret::Secret;
+use serde::Deserialize;
+
+/// An account.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookUp {
+    /// The account's name.
+    pub account: Option<Secret<String>>,
+}
+
+/// The change that the owner was told of.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmNotified {
+    /// The rebind.
+    pub rebind_id: Option<String>,
+}
+
+/// A later date of the document on record.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewDocument {
+    /// `YYYY-MM-DD` or `long_term`.
+    pub document_expires_on: Option<String>,
+}
+
+/// The end of a freeze.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProposeUnfreeze {
+    /// The merchant.
+    pub merchant_id: Option<String>,
+    /// The active card from now on; null leaves no active card, and payouts wait. Required, so that it is not forgotten.
+    #[serde(default, deserialize_with = "given")]
+    pub card_id: Option<Option<String>>,
+}
+
+/// A change of the record: exactly one of phone, password, names and document.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProposeContactChange {
+    /// The merchant.
+    pub merchant_id: Option<String>,
+    /// The new phone on file.
+    pub phone: Option<Secret<String>>,
+    /// True if the previous phone is no longer the merchant's and must not be notified any more.
+    pub drop_previous_phone: Option<bool>,
+    /// The PHC string of the new password.
+    pub password_hash: Option<Secret<String>>,
+    /// The registered name.
+    pub legal_name: Option<Secret<String>>,
+    /// The name on settlement cards, with `legal_name`, if it differs.
+    pub settlement_name: Option<Secret<String>>,
+    /// The kind of the new document; `resident_id` if absent.
+    pub document_type: Option<String>,
+    /// Its number.
+    pub document_number: Option<Secret<String>>,
+    /// Its expiry: `YYYY-MM-DD` or `long_term`.
+    pub document_expires_on: Option<String>,
+}
+
+/// A key of the core system.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProposeCoreKey {
+    /// The RFC 7638 thumbprint of the key, SHA-256, as base64url.
+    pub thumbprint: Option<String>,
+    /// True to remove the key from the registered ones.
+    pub remove: Option<bool>,
+}
+
+/// An approval.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approve {
+    /// The digest that the proposal was shown with.
+    pub digest: Option<String>,
+}
+
+/// Distinguishes a member that is null from a missing one.
+fn given<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,115 @@
+//! Every operation of the operator's API. The kind of an act stands in the path, so that IAM can permit each alone.
+
+use crate::event::Request;
+use crate::routes::{Routed, parameter};
+use domain::vocabulary::vocabulary;
+
+vocabulary! {
+    /// An operation of the operator's API.
+    pub enum OperatorRoute {
+        /// Show a merchant. Personal data is masked.
+        ShowMerchant = "GET /operator/v1/merchants/{id}",
+        /// List the events of a merchant in order, from `?after=` on. It fills gaps of the published events.
+        ListEvents = "GET /operator/v1/merchants/{id}/events",
+        /// List the payouts of a merchant that are not reported as sent, newest first.
+        ListPayouts = "GET /operator/v1/merchants/{id}/payouts",
+        /// Show a payout.
+        ShowPayout = "GET /operator/v1/payouts/{id}",
+        /// Find the merchant of an account. An account is a phone number, so it stands in no URL.
+        LookUp = "POST /operator/v1/lookups",
+        /// Freeze a merchant's account without a code.
+        Freeze = "POST /operator/v1/acts/freeze/{id}",
+        /// End all sessions of a merchant.
+        EndSessions = "POST /operator/v1/acts/end-sessions/{id}",
+        /// Record that the owner was told of the change that waits for it.
+        ConfirmNotified = "POST /operator/v1/acts/confirm-notified/{id}",
+        /// Record a later date of the merchant's document.
+        RenewDocument = "POST /operator/v1/acts/renew-document/{id}",
+        /// Withdraw a proposal.
+        Withdraw = "POST /operator/v1/acts/withdraw/{id}",
+        /// List the proposals, newest first, without their values.
+        ListProposals = "GET /operator/v1/proposals",
+        /// Show a proposal with its values and the digest that approves it.
+        ShowProposal = "GET /operator/v1/proposals/{id}",
+        /// Propose the end of a freeze, with the choice of the active card.
+        ProposeUnfreeze = "POST /operator/v1/proposals/unfreeze",
+        /// Propose a change of phone, password, name or document.
+        ProposeContactChange = "POST /operator/v1/proposals/contact-change",
+        /// Propose a key of the core system that card numbers may be released to.
+        ProposeCoreKey = "POST /operator/v1/proposals/core-key",
+        /// Approve the end of a freeze, and execute it.
+        ApproveUnfreeze = "POST /operator/v1/approvals/unfreeze/{id}",
+        /// Approve a change of phone, password, name or document, and execute it.
+        ApproveContactChange = "POST /operator/v1/approvals/contact-change/{id}",
+        /// Approve a key of the core system, and register it.
+        ApproveCoreKey = "POST /operator/v1/approvals/core-key/{id}",
+    }
+}
+
+impl OperatorRoute {
+    /// The route of a request, and the parameter of its path; empty for a path without one.
+    #[must_use]
+    pub fn find<'p>(method: &str, path: &'p str) -> Option<(Self, &'p str)> {
+        let mut routes = Self::ALL.iter().filter(|route| route.method() == method);
+        routes.find_map(|route| Some((*route, parameter(route.path(), path)?)))
+    }
+
+    /// The method, in upper case.
+    #[must_use]
+    pub fn method(self) -> &'static str {
+        self.split().0
+    }
+
+    /// The path template.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        self.split().1
+    }
+
+    fn split(self) -> (&'static str, &'static str) {
+        self.as_str().split_once(' ').unwrap_or_default()
+    }
+
+    /// True for an operation that changes something. It requires an `Idempotency-Key`.
+    #[must_use]
+    pub fn changes(self) -> bool {
+        self.method() == "POST" && self != Self::LookUp
+    }
+}
+
+impl Routed for OperatorRoute {
+    fn of(request: &Request) -> Option<(Self, &'static str)> {
+        let (route, _) = Self::find(&request.method, &request.path)?;
+        Some((route, route.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_route_finds_itself() {
+        for &route in OperatorRoute::ALL {
+            let path = route.path().replace("{id}", "x_1");
+            let id = if path == route.path() { "" } else { "x_1" };
+            assert_eq!(
+                OperatorRoute::find(route.method(), &path),
+                Some((route, id))
+            );
+            assert!(path.starts_with("/operator/v1/"), "{path}");
+        }
+        assert_eq!(OperatorRoute::find("GET", "/v1/cards"), None);
+    }
+
+    #[test]
+    fn the_kind_of_a_change_stands_in_its_path() {
+        for route in OperatorRoute::ALL.iter().filter(|route| route.changes()) {
+            let levels = ["acts", "proposals", "approvals"];
+            let kind = route.path().split('/').nth(4);
+            let level = route.path().split('/').nth(3);
+            assert!(levels.contains(&level.unwrap()), "{route}");
+            assert!(kind.is_some_and(|kind| !kind.contains('{')), "{route}");
+        }
+    }
+}

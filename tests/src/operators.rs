@@ -1,0 +1,65 @@
+//! Operators: persons in the acquirer's roles, and their calls.
+
+use crate::transport::HttpCall;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+/// The account of the operators.
+const ACCOUNT: &str = "111122223333";
+
+/// The roles of the operators.
+pub const OPERATOR_ROLES: [&str; 3] = [
+    "arn:aws:iam::111122223333:role/support",
+    "arn:aws:iam::111122223333:role/operations",
+    "arn:aws:iam::111122223333:role/team/security",
+];
+
+/// A person in a role.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The name of the role.
+    pub role: &'static str,
+    /// The name of the session.
+    pub name: &'static str,
+}
+
+/// A person in the role `support`.
+pub const SUPPORT: Person = Person {
+    role: "support",
+    name: "Li.Na",
+};
+/// A person in the role `operations`.
+pub const OPERATIONS: Person = Person {
+    role: "operations",
+    name: "Wang.Wei",
+};
+/// A person in the role `security`.
+pub const SECURITY: Person = Person {
+    role: "security",
+    name: "Zhao.Min",
+};
+
+impl Person {
+    /// The ARN of the session.
+    #[must_use]
+    pub fn arn(&self) -> String {
+        let Self { role, name } = self;
+        format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{name}")
+    }
+}
+
+/// A call of an operator with its grounds, and without an idempotency key.
+#[must_use]
+pub fn call(method: &str, path: &str) -> HttpCall {
+    let comment = utf8_percent_encode("回电核实", NON_ALPHANUMERIC).to_string();
+    HttpCall::new(method, &format!("/operator/v1/{path}"))
+        .header("operator-reason", "owner_request")
+        .header("operator-comment", &comment)
+        .header("operator-ticket", "T-1")
+}
+
+/// A change with its own idempotency key.
+#[must_use]
+pub fn change(path: &str, key: &str, body: &Value) -> HttpCall {
+    call("POST", path).key(key).json(body)
+}

@@ -1,0 +1,115 @@
+//! Operators: signed calls of their own API, and what IAM and the function let nobody else do.
+
+use bytes::Bytes;
+use domain::error_code::ErrorCode;
+use domain::policy::DAY_S;
+use http::Request;
+use local::http::Http;
+use serde_json::{Value, json};
+use tests::aws::Caller;
+use tests::local_cloud::LocalCloud;
+use tests::merchant::Profile;
+use tests::operators::{call, change};
+use tests::transport::{HttpCall, Reply, Transport as _};
+
+/// A call at the merchant's clock.
+async fn operate(live: &LocalCloud, role: &str, merchant: &Profile, call: HttpCall) -> Reply {
+    live.operate(role, call.at(merchant.now())).await
+}
+
+async fn freeze(live: &LocalCloud, merchant: &Profile) -> Value {
+    let freeze = change(&format!("acts/freeze/{}", merchant.id), "f", &json!({}));
+    operate(live, "support", merchant, freeze).await.ok(200)
+}
+
+/// The owner calls support after the thief's card has taken effect. Two persons unfreeze to the old card.
+pub async fn two_people_end_a_freeze(live: &LocalCloud) {
+    let (merchant, app) = live.logged_in().await;
+    let old = app.get("/v1/cards").await.ok(200)["active"]["card_id"].clone();
+    app.activate(&live.card()).await;
+    live.handed_over(&merchant).await;
+    merchant.pass_s(2 * DAY_S);
+    live.clean_up(merchant.now()).await;
+    let shown = freeze(live, &merchant).await;
+    assert_eq!(shown["frozen"]["holds_payouts"], true);
+
+    let body = json!({"merchant_id": merchant.id, "card_id": old});
+    let propose = change("proposals/unfreeze", "p", &body);
+    let made = operate(live, "operations", &merchant, propose)
+        .await
+        .ok(201);
+    let id = made["proposal_id"].as_str().unwrap().to_owned();
+    let show = call("GET", &format!("proposals/{id}"));
+    let shown = operate(live, "security", &merchant, show).await.ok(200);
+    assert_eq!(shown["values"], json!({"card_id": old}));
+    let path = format!("approvals/unfreeze/{id}");
+    let approve = |key: &str, digest: &Value| change(&path, key, &json!({"digest": digest}));
+    let refused = operate(live, "security", &merchant, approve("a", &json!("0"))).await;
+    refused.refused(ErrorCode::ProposalStale);
+    let approved = operate(live, "security", &merchant, approve("b", &shown["digest"])).await;
+    let approved = approved.ok(200);
+    assert_eq!(approved["frozen"], Value::Null);
+    assert_eq!(approved["active"]["card_id"], old);
+    let again = operate(live, "security", &merchant, approve("b", &shown["digest"])).await;
+    assert!(again.is_replayed());
+    let app = live.app(&merchant).await;
+    let kinds: Vec<_> = app
+        .history()
+        .await
+        .iter()
+        .map(|event| event["kind"].clone())
+        .collect();
+    for kind in ["frozen", "change_proposed", "unfrozen"] {
+        assert!(kinds.contains(&json!(kind)), "{kind}: {kinds:?}");
+    }
+}
+
+/// IAM decides about routes; the function about persons.
+pub async fn roles_may_call_their_routes_only(live: &LocalCloud) {
+    let merchant = live.merchant().await;
+    let propose = change("proposals/unfreeze", "p", &json!({}));
+    let approve = change("approvals/unfreeze/prp_1", "a", &json!({"digest": "0"}));
+    let freeze = change(&format!("acts/freeze/{}", merchant.id), "f", &json!({}));
+    for (role, call) in [
+        ("support", &propose),
+        ("support", &approve),
+        ("operations", &approve),
+        ("security", &propose),
+        ("security", &freeze),
+    ] {
+        let reply = operate(live, role, &merchant, call.clone()).await;
+        assert_eq!(reply.status, 403, "{role} {}", reply.what);
+        assert_ne!(reply.code(), ErrorCode::OperatorUnknown.as_str());
+    }
+    let pk = merchant.pk();
+    assert!(!live.state(&pk, "Y").await.to_string().contains("frozen_at"));
+}
+
+/// The administrator's key, a bearer token, an unsigned request and a function's own role are no operator.
+pub async fn only_sessions_of_operator_roles_are_accepted(live: &LocalCloud) {
+    let (merchant, app) = live.logged_in().await;
+    let path = format!("/operator/v1/merchants/{}", merchant.id);
+    let root = Caller::root(live.system.endpoints()).at(&live.system.endpoints().operator_url);
+    let show = call("GET", &format!("merchants/{}", merchant.id));
+    let reply = live.operate_as(&root, show.clone()).await;
+    reply.refused(ErrorCode::OperatorUnknown);
+    let http = Http::new();
+    for token in ["", &format!("Bearer {}", app.token)] {
+        let uri = format!("{}{path}", live.system.endpoints().operator_url);
+        let mut request = Request::get(uri);
+        for (name, value) in show.all_headers() {
+            request = request.header(name, value);
+        }
+        if !token.is_empty() {
+            request = request.header("authorization", token);
+        }
+        let reply = http
+            .send(request.body(Bytes::new()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(reply.status, 403, "{}", reply.text());
+    }
+    // The merchants' API has no such path.
+    let elsewhere = live.http(show.token(&app.token)).await;
+    assert_eq!(elsewhere.status, 404);
+}

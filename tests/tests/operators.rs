@@ -1,0 +1,441 @@
+//! The operator's API, in process: who may call, what two persons decide, and what the histories tell.
+
+#![recursion_limit = "256"] // nested futures
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::error_code::ErrorCode;
+use domain::event_kind::EventKind;
+use domain::operator::{Actor, AuditEntry, Grounds, ReasonCode};
+use domain::policy::{DAY_S, Policy};
+use domain::time::Timestamp;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use store::item::Item;
+use tests::in_process::InProcess;
+use tests::merchant::GOOD_CARD;
+use tests::operators::{OPERATIONS, Person, SECURITY, SUPPORT, call, change};
+use tests::transport::{Reply, Transport as _};
+
+const POLICY: &Policy = &Policy::CURRENT;
+const MERCHANT: &str = "plain_1";
+const ID: &str = "mer_plain_1";
+const NEW_PHONE: &str = "+8613700000077";
+
+async fn show(world: &Arc<InProcess>) -> Value {
+    let call = call("GET", &format!("merchants/{ID}"));
+    world.operate(&SUPPORT, call).await.ok(200)
+}
+
+async fn frozen(world: &Arc<InProcess>) -> Value {
+    let freeze = change(&format!("acts/freeze/{ID}"), "f", &json!({}));
+    world.operate(&SUPPORT, freeze).await.ok(200)
+}
+
+/// Proposes to unfreeze to the active card, and returns the id and the digest.
+async fn unfreeze_proposed(world: &Arc<InProcess>) -> (String, String) {
+    let active = show(world).await["active"]["card_id"].clone();
+    let body = json!({"merchant_id": ID, "card_id": active});
+    proposed(world, "unfreeze", &body).await
+}
+
+async fn proposed(world: &Arc<InProcess>, kind: &str, body: &Value) -> (String, String) {
+    let propose = change(&format!("proposals/{kind}"), "p", body);
+    let made = world.operate(&OPERATIONS, propose).await.ok(201);
+    let id = made["proposal_id"].as_str().unwrap().to_owned();
+    let shown = call("GET", &format!("proposals/{id}"));
+    let shown = world.operate(&SECURITY, shown).await.ok(200);
+    (id, shown["digest"].as_str().unwrap().to_owned())
+}
+
+async fn approve(
+    world: &Arc<InProcess>,
+    person: &Person,
+    (kind, key): (&str, &str),
+    (id, digest): &(String, String),
+) -> Reply {
+    let path = format!("approvals/{kind}/{id}");
+    let approval = change(&path, key, &json!({"digest": digest}));
+    world.operate(person, approval).await
+}
+
+/// The audit chain of a person, entries in order.
+async fn audit(world: &InProcess, person: &Person) -> Vec<Item> {
+    let pk = format!("U#111122223333#{}", person.name.to_lowercase());
+    let query = world.client.query().table_name(&world.table);
+    let query = query.key_condition_expression("pk = :pk AND begins_with(sk, :e)");
+    let query = query.expression_attribute_values(":pk", AttributeValue::S(pk));
+    let query = query.expression_attribute_values(":e", AttributeValue::S("E#".to_owned()));
+    query.send().await.unwrap().items.unwrap_or_default()
+}
+
+#[tokio::test]
+async fn two_persons_end_a_freeze() {
+    let world = InProcess::start().await;
+    let app = world.log_in(MERCHANT).await;
+    assert_eq!(show(&world).await["frozen"], Value::Null);
+    let shown = frozen(&world).await;
+    assert_eq!(shown["frozen"]["holds_payouts"], true);
+    app.get("/v1/cards")
+        .await
+        .refused(ErrorCode::SessionExpired);
+
+    let proposal = unfreeze_proposed(&world).await;
+    world.deliver_notifications().await;
+    let texts = world.sms(&app.profile.phone).await;
+    assert!(texts.last().unwrap().contains("解冻"), "{texts:?}");
+    // The proposer is one person in every role.
+    let same = Person {
+        name: "WANG.WEI",
+        ..SECURITY
+    };
+    let refused = approve(&world, &same, ("unfreeze", "a"), &proposal).await;
+    refused.refused(ErrorCode::SecondPersonRequired);
+    let other = (proposal.0.clone(), "0".repeat(64));
+    let refused = approve(&world, &SECURITY, ("unfreeze", "b"), &other).await;
+    refused.refused(ErrorCode::ProposalStale);
+    // Permission for another kind approves nothing.
+    let refused = approve(&world, &SECURITY, ("contact-change", "c"), &proposal).await;
+    refused.refused(ErrorCode::NotFound);
+
+    let approved = approve(&world, &SECURITY, ("unfreeze", "d"), &proposal).await;
+    assert_eq!(approved.clone().ok(200)["frozen"], Value::Null);
+    let again = approve(&world, &SECURITY, ("unfreeze", "d"), &proposal).await;
+    assert!(again.is_replayed());
+    assert_eq!(again.body, approved.body);
+    let later = approve(&world, &SECURITY, ("unfreeze", "e"), &proposal).await;
+    later.refused(ErrorCode::StepOutOfOrder);
+    let app = world.log_in(MERCHANT).await;
+    assert_eq!(app.get("/v1/cards").await.ok(200)["hold"], Value::Null);
+}
+
+#[tokio::test]
+async fn history_names_the_operator_in_its_sealed_part_only() {
+    let world = InProcess::start().await;
+    frozen(&world).await;
+    let proposal = unfreeze_proposed(&world).await;
+    let approved = approve(&world, &SECURITY, ("unfreeze", "a"), &proposal).await;
+    approved.ok(200);
+    let events = call("GET", &format!("merchants/{ID}/events?after=0"));
+    let events = world.operate(&SUPPORT, events).await.ok(200);
+    let items = events["items"].as_array().unwrap();
+    let kinds: Vec<_> = items.iter().map(|event| event["kind"].clone()).collect();
+    assert_eq!(kinds, ["frozen", "change_proposed", "unfrozen"]);
+    let text = events.to_string();
+    for name in ["li.na", "wang.wei", "zhao.min", "回电核实"] {
+        assert!(!text.to_lowercase().contains(name), "{name}");
+    }
+    for event in items {
+        assert!(event["personal_sha256"].is_string());
+        assert_eq!(event["data"]["reason"], "owner_request");
+    }
+    let last = world.history(MERCHANT).await.pop().unwrap();
+    assert_eq!(last.kind(), EventKind::Unfrozen);
+    let profile = world.stored(MERCHANT).await.profile;
+    let keys = world.keys();
+    let (history_key, sealed) = (profile.history_key.unwrap(), last.personal.unwrap());
+    let opened = keys.open_personal(ID, &history_key, &sealed).await.unwrap();
+    let personal: Value = serde_json::from_str(opened.expose()).unwrap();
+    assert_eq!(personal["actor"]["person"], "zhao.min");
+    assert_eq!(personal["proposer"]["person"], "wang.wei");
+    assert_eq!(personal["proposer"]["comment"], "回电核实");
+}
+
+#[tokio::test]
+async fn only_sessions_of_operator_roles_are_accepted() {
+    let world = InProcess::start().await;
+    let key = "POST /operator/v1/acts/freeze/{id}";
+    let freeze = || change(&format!("acts/freeze/{ID}"), "f", &json!({}));
+    for (arn, route_key) in [
+        ("", key),
+        ("arn:aws:iam::111122223333:root", key),
+        ("arn:aws:iam::111122223333:user/support", key),
+        ("arn:aws:sts::111122223333:assumed-role/other/Li.Na", key),
+        ("arn:aws:sts::444455556666:assumed-role/support/Li.Na", key),
+        (&SUPPORT.arn(), "$default"),
+        (&SUPPORT.arn(), "GET /operator/v1/merchants/{id}"),
+    ] {
+        let reply = world.operate_as(arn, route_key, freeze()).await;
+        reply.refused(ErrorCode::OperatorUnknown);
+    }
+    // A merchant's token is nothing here, and an operator's path is nothing at the merchants' API.
+    let app = world.log_in(MERCHANT).await;
+    let with_token = freeze().token(&app.token);
+    let reply = world.operate_as("", key, with_token).await;
+    reply.refused(ErrorCode::OperatorUnknown);
+    let elsewhere = world.http(freeze().at(world.now())).await;
+    elsewhere.refused(ErrorCode::NotFound);
+    assert_eq!(audit(&world, &SUPPORT).await, []);
+    assert!(world.stored(MERCHANT).await.state.frozen.is_none());
+}
+
+#[tokio::test]
+async fn every_call_has_grounds_and_a_place_in_the_chain() {
+    let world = InProcess::start().await;
+    let path = format!("/operator/v1/merchants/{ID}");
+    let bare = tests::transport::HttpCall::new("GET", &path);
+    let refused = world.operate(&SUPPORT, bare).await;
+    let refused = refused.refused(ErrorCode::RequestMalformed);
+    assert_eq!(refused["errors"].as_array().unwrap().len(), 2);
+    let keyless = call("POST", &format!("acts/freeze/{ID}")).json(&json!({}));
+    let refused = world.operate(&SUPPORT, keyless).await;
+    refused.refused(ErrorCode::RequestMalformed);
+    assert_eq!(audit(&world, &SUPPORT).await, []);
+
+    show(&world).await;
+    let unknown = call("GET", "merchants/mer_nobody");
+    let unknown = world.operate(&SUPPORT, unknown).await;
+    unknown.refused(ErrorCode::NotFound);
+    frozen(&world).await;
+    let chain = audit(&world, &SUPPORT).await;
+    let calls = [
+        ("GET /operator/v1/merchants/{id}", ID),
+        ("GET /operator/v1/merchants/{id}", "mer_nobody"),
+        ("POST /operator/v1/acts/freeze/{id}", ID),
+    ];
+    assert_eq!(chain.len(), calls.len());
+    let mut prev_hash = "0".repeat(64);
+    for ((item, (call, subject)), seq) in chain.iter().zip(calls).zip(1..) {
+        let text = |name: &str| item[name].as_s().unwrap().clone();
+        let at: i64 = item["at"].as_n().unwrap().parse().unwrap();
+        let entry = AuditEntry {
+            actor: Actor::new("111122223333", SUPPORT.name),
+            at: Timestamp::from_epoch_s(at),
+            call: call.to_owned(),
+            subject: subject.to_owned(),
+            grounds: Grounds {
+                reason: ReasonCode::OwnerRequest,
+                comment: "回电核实".to_owned(),
+                ticket: Some("T-1".to_owned()),
+            },
+        };
+        assert_eq!(text("prev_hash"), prev_hash);
+        prev_hash = entry.hash(seq, &prev_hash);
+        assert_eq!(text("hash"), prev_hash);
+    }
+}
+
+#[tokio::test]
+async fn reads_are_masked() {
+    let world = InProcess::start().await;
+    let app = world.log_in(MERCHANT).await;
+    let profile = &app.profile;
+    let account = json!({"account": "+86 139 0000 0001"});
+    let found = call("POST", "lookups").json(&account);
+    let found = world.operate(&SUPPORT, found).await.ok(200);
+    assert_eq!(found, json!({"merchant_id": ID}));
+    let unknown = call("POST", "lookups").json(&json!({"account": "nobody"}));
+    let unknown = world.operate(&SUPPORT, unknown).await;
+    unknown.refused(ErrorCode::NotFound);
+    let shown = show(&world).await;
+    assert_eq!(shown["phone_on_file_masked"], "139****0001");
+    assert_eq!(shown["record_version"], 1);
+    let text = shown.to_string();
+    assert!(!text.contains(&profile.phone), "{text}");
+    assert!(!text.contains(&profile.document_number), "{text}");
+    let payouts = call("GET", "merchants/mer_plain_2/payouts");
+    let payouts = world.operate(&SUPPORT, payouts).await.ok(200);
+    assert_eq!(payouts["items"].as_array().unwrap().len(), 2);
+    let payout = call("GET", "payouts/pay_sandbox_1");
+    let payout = world.operate(&SUPPORT, payout).await.ok(200);
+    assert_eq!(payout["merchant_id"], "mer_plain_2");
+    let unknown = call("GET", "payouts/pay_unknown");
+    let unknown = world.operate(&SUPPORT, unknown).await;
+    unknown.refused(ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn two_persons_change_the_phone() {
+    let world = InProcess::start().await;
+    let app = world.log_in(MERCHANT).await;
+    let old_phone = app.profile.phone.clone();
+    let body = json!({"merchant_id": ID, "phone": "137 0000 0077"});
+    let proposal = proposed(&world, "contact-change", &body).await;
+    let shown = call("GET", &format!("proposals/{}", proposal.0));
+    let shown = world.operate(&SECURITY, shown).await.ok(200);
+    assert_eq!(shown["values"]["phone"], NEW_PHONE);
+    let listed = call("GET", "proposals");
+    let listed = world.operate(&SUPPORT, listed).await.ok(200);
+    assert_eq!(listed["items"][0]["values"], Value::Null);
+    assert_eq!(listed["items"][0]["state"], "open");
+    world.deliver_notifications().await;
+    let texts = world.sms(&old_phone).await;
+    assert!(texts.last().unwrap().contains("变更"), "{texts:?}");
+    assert_eq!(world.sms(NEW_PHONE).await, [""; 0]);
+
+    let approved = approve(&world, &SECURITY, ("contact-change", "a"), &proposal).await;
+    let shown = approved.ok(200);
+    assert_eq!(shown["phone_on_file_masked"], "137****0077");
+    assert_eq!(shown["previous_phone"]["phone_masked"], "139****0001");
+    assert_eq!(
+        (&shown["sessions"], &shown["record_version"]),
+        (&json!(0), &json!(2))
+    );
+    world.deliver_notifications().await;
+    assert_eq!(world.sms(NEW_PHONE).await.len(), 1);
+    let event = world.history(MERCHANT).await.pop().unwrap();
+    assert_eq!(event.data()["by"], "operator");
+    app.get("/v1/cards")
+        .await
+        .refused(ErrorCode::SessionExpired);
+}
+
+#[tokio::test]
+async fn changed_record_or_age_makes_a_proposal_stale() {
+    let world = InProcess::start().await;
+    let body = json!({"merchant_id": ID, "phone": NEW_PHONE});
+    let first = proposed(&world, "contact-change", &body).await;
+    let renewal = json!({"document_expires_on": "long_term"});
+    let renewed = change(&format!("acts/renew-document/{ID}"), "r", &renewal);
+    let renewed = world.operate(&SUPPORT, renewed).await;
+    // The document of this merchant is valid for ever, so nothing is later.
+    renewed.refused(ErrorCode::StepOutOfOrder);
+    let name = json!({"merchant_id": ID, "legal_name": "测试商户一甲"});
+    let propose = change("proposals/contact-change", "p2", &name);
+    let second = world.operate(&OPERATIONS, propose).await.ok(201);
+    let second = second["proposal_id"].as_str().unwrap().to_owned();
+    let shown = call("GET", &format!("proposals/{second}"));
+    let shown = world.operate(&SECURITY, shown).await.ok(200);
+    let digest = shown["digest"].as_str().unwrap().to_owned();
+    let approved = approve(
+        &world,
+        &SECURITY,
+        ("contact-change", "a"),
+        &(second, digest),
+    )
+    .await;
+    approved.ok(200);
+    let stale = approve(&world, &SECURITY, ("contact-change", "b"), &first).await;
+    stale.refused(ErrorCode::ProposalStale);
+
+    let body = json!({"merchant_id": "mer_plain_2", "phone": NEW_PHONE});
+    let propose = change("proposals/contact-change", "p3", &body);
+    let third = world.operate(&OPERATIONS, propose).await.ok(201);
+    let id = third["proposal_id"].as_str().unwrap().to_owned();
+    let shown = call("GET", &format!("proposals/{id}"));
+    let shown = world.operate(&SECURITY, shown).await.ok(200);
+    world.pass_s(POLICY.proposal_life_s);
+    let digest = shown["digest"].as_str().unwrap().to_owned();
+    let stale = approve(&world, &SECURITY, ("contact-change", "c"), &(id, digest)).await;
+    stale.refused(ErrorCode::ProposalStale);
+}
+
+#[tokio::test]
+async fn proposals_are_withdrawn_once() {
+    let world = InProcess::start().await;
+    frozen(&world).await;
+    let proposal = unfreeze_proposed(&world).await;
+    let path = format!("acts/withdraw/{}", proposal.0);
+    let withdraw = |key| change(&path, key, &json!({}));
+    world.operate(&SUPPORT, withdraw("w")).await.ok(204);
+    let again = world.operate(&SUPPORT, withdraw("w")).await;
+    assert!(again.is_replayed());
+    let later = world.operate(&SUPPORT, withdraw("x")).await;
+    later.refused(ErrorCode::StepOutOfOrder);
+    let approved = approve(&world, &SECURITY, ("unfreeze", "a"), &proposal).await;
+    approved.refused(ErrorCode::StepOutOfOrder);
+    assert!(world.stored(MERCHANT).await.state.frozen.is_some());
+}
+
+#[tokio::test]
+async fn idempotency_keys_belong_to_a_person() {
+    let world = InProcess::start().await;
+    let end = |body: Value| change(&format!("acts/end-sessions/{ID}"), "same", &body);
+    let first = world.operate(&SUPPORT, end(json!({}))).await;
+    let again = world.operate(&SUPPORT, end(json!({}))).await;
+    assert!(again.is_replayed() && again.body == first.body);
+    let other = world.operate(&OPERATIONS, end(json!({}))).await;
+    assert!(!other.is_replayed());
+    let history = world.history(MERCHANT).await;
+    assert_eq!(history.len(), 2);
+    let confirm = |rebind: &str| {
+        let body = json!({"rebind_id": rebind});
+        change(&format!("acts/confirm-notified/{ID}"), "k", &body)
+    };
+    let unknown = "rbd_000001bcdfghjklmnpqrst";
+    let refused = world.operate(&SUPPORT, confirm(unknown)).await;
+    refused.refused(ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn operator_freeze_undoes_a_running_activation() {
+    let world = InProcess::start().await;
+    let app = world.log_in(MERCHANT).await;
+    let before = app.get("/v1/cards").await.ok(200)["active"]["card_id"].clone();
+    app.activate(GOOD_CARD).await;
+    let shown = frozen(&world).await;
+    assert_eq!(shown["active"]["card_id"], before);
+    assert_eq!(shown["latest_rebind"]["state"], "frozen");
+    let proposal = unfreeze_proposed(&world).await;
+    let approved = approve(&world, &SECURITY, ("unfreeze", "a"), &proposal).await;
+    assert_eq!(approved.ok(200)["active"]["card_id"], before);
+}
+
+#[tokio::test]
+async fn freeze_after_the_effect_ends_with_the_old_card() {
+    let world = InProcess::start().await;
+    let app = world.log_in(MERCHANT).await;
+    let before = app.get("/v1/cards").await.ok(200)["active"]["card_id"].clone();
+    app.activate(GOOD_CARD).await;
+    world.deliver_notifications().await;
+    world.pass_s(2 * DAY_S);
+    world.clean_up().await;
+    frozen(&world).await;
+    let body = json!({"merchant_id": ID, "card_id": before});
+    let proposal = proposed(&world, "unfreeze", &body).await;
+    let approved = approve(&world, &SECURITY, ("unfreeze", "a"), &proposal).await;
+    assert_eq!(approved.ok(200)["active"]["card_id"], before);
+}
+
+#[tokio::test]
+async fn two_persons_register_a_core_key() {
+    let world = InProcess::start().await;
+    let thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
+    let body = json!({ "thumbprint": thumbprint });
+    let proposal = proposed(&world, "core-key", &body).await;
+    let same = approve(&world, &OPERATIONS, ("core-key", "a"), &proposal).await;
+    same.refused(ErrorCode::SecondPersonRequired);
+    let registered = || async { world.store().registered_core_keys().await.unwrap() };
+    assert_eq!(registered().await, [""; 0]);
+    let approved = approve(&world, &SECURITY, ("core-key", "b"), &proposal).await;
+    assert_eq!(approved.ok(200)["state"], "approved");
+    assert_eq!(registered().await, [thumbprint]);
+    let again = approve(&world, &SECURITY, ("core-key", "b"), &proposal).await;
+    assert!(again.is_replayed());
+    let known = change("proposals/core-key", "q", &body);
+    let known = world.operate(&OPERATIONS, known).await;
+    known.refused(ErrorCode::StepOutOfOrder);
+    for bad in [json!({}), json!({"thumbprint": "short"})] {
+        let refused = change("proposals/core-key", "z", &bad);
+        let refused = world.operate(&OPERATIONS, refused).await;
+        refused.refused(ErrorCode::RequestMalformed);
+    }
+}
+
+#[tokio::test]
+async fn malformed_proposals_name_the_field() {
+    let world = InProcess::start().await;
+    let propose = async |kind: &str, body: Value| {
+        let propose = change(&format!("proposals/{kind}"), "m", &body);
+        let reply = world.operate(&OPERATIONS, propose).await;
+        reply.body["errors"][0]["field"].clone()
+    };
+    let id = json!(ID);
+    assert_eq!(
+        propose("unfreeze", json!({"merchant_id": id})).await,
+        "card_id"
+    );
+    assert_eq!(
+        propose("unfreeze", json!({"card_id": null})).await,
+        "merchant_id"
+    );
+    let both = json!({"merchant_id": id, "phone": NEW_PHONE, "legal_name": "甲"});
+    assert!(propose("contact-change", both).await.is_string());
+    let phone = json!({"merchant_id": id, "phone": "1"});
+    assert_eq!(propose("contact-change", phone).await, "phone");
+    let hash = json!({"merchant_id": id, "password_hash": "$2b$12$x"});
+    assert_eq!(propose("contact-change", hash).await, "password_hash");
+    let document = json!({"merchant_id": id, "document_number": "1"});
+    assert_eq!(propose("contact-change", document).await, "document_number");
+    assert!(world.history(MERCHANT).await.is_empty());
+}

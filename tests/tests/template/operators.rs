@@ -1,0 +1,119 @@
+//! Operators in the walk: every call, and both persons of every proposal.
+
+use super::walk::{POLICY, Walk, is};
+use serde_json::{Value, json};
+use tests::operators::{OPERATIONS, Person, SECURITY, SUPPORT, call, change};
+use tests::secrets::Kind;
+use tests::transport::HttpCall;
+
+impl Walk {
+    /// Reads, acts, and proposals of every kind.
+    pub(super) async fn operators(&self) {
+        let app = self.app("plain_3").await;
+        app.request(self.card("6222020000009001108")).await;
+        for path in [
+            "merchants/mer_plain_3",
+            "merchants/mer_plain_3/events",
+            "merchants/mer_plain_3/payouts",
+            "payouts/pay_sandbox_1",
+            "proposals",
+        ] {
+            self.operate(&SUPPORT, call("GET", path), 200).await;
+        }
+        let account = json!({"account": app.profile.account});
+        let look_up = call("POST", "lookups").json(&account);
+        self.operate(&SUPPORT, look_up, 200).await;
+        for act in ["freeze", "end-sessions"] {
+            for _ in 0..2 {
+                let act = change(&format!("acts/{act}/mer_plain_3"), act, &json!({}));
+                self.operate(&SUPPORT, act, 200).await;
+            }
+        }
+        let renewal = json!({"document_expires_on": "2060-01-01"});
+        let renew = change("acts/renew-document/mer_id_expiring", "r", &renewal);
+        self.operate(&SUPPORT, renew, 200).await;
+
+        let unfreeze = json!({"merchant_id": "mer_plain_3", "card_id": null});
+        let id = self.proposed("unfreeze", &unfreeze).await;
+        let withdraw = change(&format!("acts/withdraw/{id}"), "w", &json!({}));
+        self.operate(&SUPPORT, withdraw, 204).await;
+        self.decided("unfreeze", &unfreeze).await;
+        let number = "110105196302111073";
+        self.secrets.add(Kind::IdNumber, number);
+        let hash = merchant_hash();
+        for values in [
+            json!({"phone": "13700000055"}),
+            json!({"password_hash": hash}),
+            json!({"legal_name": "测试商户三乙"}),
+            json!({"document_number": number, "document_expires_on": "2061-01-01"}),
+        ] {
+            let mut body = json!({"merchant_id": "mer_plain_3"});
+            body.as_object_mut()
+                .unwrap()
+                .extend(values.as_object().unwrap().clone());
+            self.decided("contact-change", &body).await;
+        }
+        let thumbprint = json!({"thumbprint": "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"});
+        self.decided("core-key", &thumbprint).await;
+        let gone = json!({"thumbprint": thumbprint["thumbprint"], "remove": true});
+        let id = self.proposed("core-key", &gone).await;
+        let withdraw = change(&format!("acts/withdraw/{id}"), "w", &json!({}));
+        self.operate(&SUPPORT, withdraw, 204).await;
+        self.the_owner_was_told().await;
+    }
+
+    /// An activation whose notification does not arrive is confirmed by an operator. Another one is undone by an unfreeze.
+    async fn the_owner_was_told(&self) {
+        self.world.pass_s(POLICY.cooldown_s);
+        let app = self.app("plain_4").await;
+        let path = app.activate(self.card("6222020000009001116")).await;
+        let rebind = path.rsplit('/').next().unwrap();
+        let told = json!({"rebind_id": rebind});
+        let confirm = change("acts/confirm-notified/mer_plain_4", "c", &told);
+        self.operate(&SUPPORT, confirm, 200).await;
+        // The change is long in effect, and another rebind is the latest one.
+        self.world.pass_s(POLICY.cooldown_s);
+        let app = self.app("plain_4").await;
+        app.request(self.card("6222020000009001124")).await;
+        let freeze = change("acts/freeze/mer_plain_4", "f", &json!({}));
+        self.operate(&SUPPORT, freeze, 200).await;
+        let none = json!({"merchant_id": "mer_plain_4", "card_id": null});
+        self.decided("unfreeze", &none).await;
+    }
+
+    async fn operate(&self, person: &Person, call: HttpCall, status: u16) -> Value {
+        let reply = self.world.operate(person, call).await;
+        is(&reply, status);
+        reply.body
+    }
+
+    async fn proposed(&self, kind: &str, body: &Value) -> String {
+        let key = body.to_string().len().to_string();
+        let propose = change(&format!("proposals/{kind}"), &key, body);
+        let made = self.operate(&OPERATIONS, propose, 201).await;
+        made["proposal_id"].as_str().unwrap().to_owned()
+    }
+
+    async fn decided(&self, kind: &str, body: &Value) {
+        self.world.pass_s(1);
+        let mut ticketed = body.clone();
+        let key = format!("{kind}-{}", self.world.now().epoch_s());
+        let propose = change(&format!("proposals/{kind}"), &key, &ticketed.take());
+        let made = self.operate(&OPERATIONS, propose, 201).await;
+        let id = made["proposal_id"].as_str().unwrap();
+        let show = call("GET", &format!("proposals/{id}"));
+        let shown = self.operate(&SECURITY, show, 200).await;
+        let digest = json!({"digest": shown["digest"]});
+        let approve = change(&format!("approvals/{kind}/{id}"), &key, &digest);
+        for _ in 0..2 {
+            self.operate(&SECURITY, approve.clone(), 200).await;
+        }
+    }
+}
+
+/// The hash of another password.
+fn merchant_hash() -> String {
+    let password = domain::secret::Secret::new("another password".to_owned());
+    let hash = application::crypto::password::hash(&password).unwrap();
+    hash.expose().to_owned()
+}
