@@ -7,6 +7,7 @@ use crate::iam_policy::{IamRecorder, Role};
 use crate::merchant::{DEVICE, Merchant, Profile, merchant_id};
 use crate::operators::{OPERATOR_ROLES, Person};
 use crate::peer_faults::PeerCalls;
+use crate::published::{TopicBox, image, insertions};
 use crate::scripted_peers::{
     MemoryKeys, MemorySigner, PushBox, ScriptedBank, SentTransfer, SmsBox, WrappedKey,
 };
@@ -20,6 +21,7 @@ use application::backoff::Limits;
 use application::crypto::Keys;
 use application::ports::{LoadMerchant, PortError, Selector};
 use application::serve::{DeploymentStage, respond, wall_clock};
+use application::stream::StreamEvent;
 use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
@@ -28,7 +30,7 @@ use aws_sdk_dynamodb::types::{
     KeyType, Projection, ProjectionType, ScalarAttributeType,
 };
 use cards::Cards;
-use confirmation_notice::{ConfirmationNotice, StreamEvent};
+use confirmation_notice::ConfirmationNotice;
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
 use domain::decide::{BankAnswer, Command};
 use domain::history::ChainedEvent;
@@ -36,6 +38,7 @@ use domain::policy::{HOUR_S, Policy};
 use domain::push::PushPlatform;
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
+use events::Events;
 use freezes::Freezes;
 use jose::receiver::Receiver;
 use login::Login;
@@ -64,6 +67,8 @@ pub struct PeerState {
     pub sms: Vec<(String, String)>,
     /// The push messages: platform, token, text.
     pub push: Vec<(PushPlatform, String, String)>,
+    /// The published events.
+    pub published: Vec<Value>,
     /// The bank references of all requests to the bank.
     pub serials: Vec<String>,
     /// The transfers that the bank received.
@@ -91,6 +96,8 @@ pub struct InProcess {
     pub sms: SmsBox,
     /// The push messages sent.
     pub push: PushBox,
+    /// The topic of events.
+    pub topic: TopicBox,
     /// The bank.
     pub bank: ScriptedBank,
     /// The clock of the requests.
@@ -115,6 +122,7 @@ pub struct InProcess {
     payouts: Payouts<DynamoDb, MemoryKeys, MemorySigner>,
     operator: Operator<DynamoDb, MemoryKeys>,
     notice: ConfirmationNotice<DynamoDb, MemoryKeys, SmsBox, PushBox>,
+    events: Events<TopicBox>,
     cleanup: CooldownCleanup<DynamoDb, ScriptedBank>,
 }
 
@@ -257,6 +265,7 @@ impl InProcess {
             ..ScriptedBank::default()
         };
         let iam = IamRecorder::default();
+        let topic = TopicBox::new(&peer_calls, &iam);
         let store = |function| {
             let config = client.config().to_builder();
             let config = config.interceptor(Role::new(function, iam.clone()));
@@ -318,6 +327,8 @@ impl InProcess {
             signer,
             core_key,
             notice: ConfirmationNotice::new(notice.0, notice.1, sms.clone(), push.clone(), false),
+            events: Events::new(topic.clone(), "/card-rebind/tests".to_owned()),
+            topic,
             cleanup: CooldownCleanup::new(
                 store("cooldown-cleanup"),
                 bank.clone(),
@@ -346,6 +357,7 @@ impl InProcess {
             now: self.now(),
             sms: self.sms.sent.lock().unwrap().clone(),
             push: self.push.sent.lock().unwrap().clone(),
+            published: self.topic.published(),
             answers: bank.answers.lock().unwrap().clone(),
             transfer_answers: bank.transfer_answers.lock().unwrap().clone(),
             serials: bank.serials(),
@@ -362,6 +374,7 @@ impl InProcess {
         self.clock.set(state.now);
         *self.sms.sent.lock().unwrap() = state.sms;
         *self.push.sent.lock().unwrap() = state.push;
+        *self.topic.published.lock().unwrap() = state.published;
         *bank.answers.lock().unwrap() = state.answers;
         *bank.transfer_answers.lock().unwrap() = state.transfer_answers;
         *bank.serials.lock().unwrap() = state.serials;
@@ -668,6 +681,18 @@ impl InProcess {
         serde_json::to_value(handled.await).unwrap()
     }
 
+    /// The stream records of all history events, each merchant's in order.
+    pub async fn event_records(&self) -> Value {
+        insertions(self.items_of(TABLE).await.iter().map(image))
+    }
+
+    /// Delivers one batch of stream records to `events`, at the system's clock.
+    pub async fn publish(&self, batch: Value) -> Value {
+        let batch: StreamEvent = serde_json::from_value(batch).unwrap();
+        let handled = self.events.handle(batch, || self.now());
+        serde_json::to_value(handled.await).unwrap()
+    }
+
     /// Every item of both tables. Tests may scan; functions may not.
     pub async fn items(&self) -> Vec<HashMap<String, AttributeValue>> {
         let mut items = self.items_of(TABLE).await;
@@ -775,6 +800,7 @@ impl Transport for InProcess {
     async fn invoke(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
         match function {
             "confirmation-notice" => Ok(self.deliver(event.clone(), self.now()).await),
+            "events" => Ok(self.publish(event.clone()).await),
             "cooldown-cleanup" => {
                 let run = self.scheduled(event.clone(), Duration::from_secs(60)).await;
                 run.map(|run| json!(run))

@@ -22,6 +22,7 @@ pub mod operators;
 pub mod payloads;
 pub mod peer_faults;
 pub mod processes;
+pub mod published;
 pub mod sample;
 pub mod scenario;
 pub mod scripted_peers;

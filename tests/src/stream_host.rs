@@ -6,7 +6,7 @@
 //!   with Lambda).
 //! - Split: a shard's children are read after the shard itself. Each record is in the stream once; an item's records are in
 //!   order (DynamoDB Developer Guide: Change data capture for DynamoDB Streams).
-//! - Filters: a record that matches no filter is dropped before the invocation. Filters are ORed and apply to `dynamodb` only
+//! - Filters: a record that matches no filter is dropped before the invocation. Filters are ORed
 //!   (Control which events Lambda sends to your function; Using event filtering with a DynamoDB event source).
 //! - Partial failure: no failures, null or an empty reply mean success. The lowest of several sequence numbers is the
 //!   checkpoint, and the records from it on are retried. An empty, null or unknown id fails the whole batch (Configuring
@@ -139,6 +139,11 @@ fn fits(filter: &Value, value: Option<&Value>) -> bool {
             .all(|(name, wanted)| fits(wanted, value.and_then(|value| value.get(name)))),
         Value::Array(choices) => choices.iter().any(|choice| match choice {
             Value::Object(rule) if rule.keys().eq(["exists"]) => rule["exists"] == value.is_some(),
+            Value::Object(rule) if rule.keys().eq(["prefix"]) => {
+                let prefix = rule["prefix"].as_str().unwrap();
+                let text = value.and_then(Value::as_str);
+                text.is_some_and(|text| text.starts_with(prefix))
+            }
             Value::Object(_) | Value::Array(_) => panic!("unsupported filter rule: {choice}"),
             exactly => Some(exactly) == value,
         }),

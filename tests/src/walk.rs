@@ -54,6 +54,8 @@ pub enum Step {
     ConfirmCard,
     /// The stream records of every notification that is due.
     Notify,
+    /// The stream records of every history event that is not published.
+    Publish,
     /// The test transaction.
     TestTransfer,
     /// A scheduled run of the clean-up.
@@ -66,6 +68,15 @@ pub enum Step {
     PayOut,
     /// A freeze with the code of a notification.
     Freeze,
+}
+
+/// True for a request of the app.
+#[must_use]
+pub const fn is_request(step: Step) -> bool {
+    !matches!(
+        step,
+        Step::Pass(_) | Step::Notify | Step::Publish | Step::CleanUp | Step::PayOut
+    )
 }
 
 impl Step {
@@ -88,6 +99,7 @@ pub struct Walk {
     signature: Value,
     freeze_code: String,
     batch: Value,
+    events: Value,
     /// The number of texts to each phone at the last look.
     seen: BTreeMap<String, usize>,
 }
@@ -96,6 +108,7 @@ pub struct Walk {
 pub struct Checkpoint {
     tables: PathBuf,
     texts: Vec<(String, Vec<String>)>,
+    published: Vec<Value>,
     walk: Walk,
 }
 
@@ -114,6 +127,7 @@ impl Checkpoint {
         Self {
             tables,
             texts: texts.collect(),
+            published: system.cloud.topic.published(),
             walk: walk.clone(),
         }
     }
@@ -125,6 +139,7 @@ impl Checkpoint {
         for (phone, texts) in &self.texts {
             system.cloud.texts.put_back(phone, texts.clone());
         }
+        system.cloud.topic.put_back(self.published.clone());
         self.walk.clone()
     }
 }
@@ -159,6 +174,7 @@ impl Walk {
             signature: Value::Null,
             freeze_code: String::new(),
             batch: Value::Null,
+            events: Value::Null,
             seen: phones.map(|phone| (phone, 0)).into(),
         }
     }
@@ -207,6 +223,7 @@ impl Walk {
             Step::Pass(seconds) => self.pass_s(seconds),
             Step::Sign => self.pass_s(11),
             Step::Notify => self.batch = system.due_notifications(),
+            Step::Publish => self.events = system.unpublished_events(),
             Step::ConfirmCard | Step::WrongCardCode if self.code.is_empty() => {
                 self.code = system.deposit_code(&self.card).await;
             }
@@ -241,7 +258,7 @@ impl Walk {
     ) -> (Option<Reply>, Vec<String>) {
         let event = self.event(step, key);
         let function = self.function(system, step);
-        if !matches!(step, Step::Notify | Step::CleanUp | Step::PayOut) {
+        if is_request(step) {
             return system.send_killed(&event, kill).await;
         }
         let (outcome, calls) = system.invoke_killed(function, &event, kill).await;
@@ -265,6 +282,7 @@ impl Walk {
     pub fn function<'h>(&self, system: &'h Processes, step: Step) -> &'h str {
         match step {
             Step::Notify => "confirmation-notice",
+            Step::Publish => "events",
             Step::CleanUp => "cooldown-cleanup",
             Step::PayOut => "payouts",
             _ => system.function_of(&self.event(step, "")),
@@ -276,6 +294,7 @@ impl Walk {
     pub fn event(&self, step: Step, key: &str) -> Value {
         match step {
             Step::Notify => self.batch.clone(),
+            Step::Publish => self.events.clone(),
             Step::CleanUp => json!({"time": self.now.to_rfc3339_shanghai()}),
             Step::PayOut => self.payout(),
             _ => {
@@ -326,7 +345,7 @@ impl Walk {
                     json!({"account": self.merchant.account, "freeze_code": self.freeze_code});
                 ("POST", "/v1/freezes".to_owned(), body)
             }
-            Step::Pass(_) | Step::Notify | Step::CleanUp | Step::PayOut => {
+            Step::Pass(_) | Step::Notify | Step::Publish | Step::CleanUp | Step::PayOut => {
                 unreachable!("{step:?} is not a request")
             }
         }

@@ -40,6 +40,10 @@ const TRANSACTION_ITEMS_MAX: usize = 5;
 const LATER_RRU_MAX: f64 = 7.0;
 const LATER_WRU_MAX: f64 = 20.0;
 
+/// Maximum number of history events of one whole rebind, and of those that are published.
+const EVENTS_MAX: usize = 14;
+const PUBLISHED_MAX: usize = 8;
+
 /// Maximum number of calls to the table.
 mod calls_max {
     /// A read.
@@ -236,6 +240,29 @@ async fn whole_rebind(mut table: Table, world: &Arc<InProcess>) {
     let (rru, wru) = later.print("later");
     assert!(rru <= LATER_RRU_MAX, "{rru} RRU");
     assert!(wru <= LATER_WRU_MAX, "{wru} WRU");
+    publication(world).await;
+}
+
+/// The stream delivers each event of the rebind on its own: one invocation each, no call to the table, at most one publish.
+async fn publication(world: &Arc<InProcess>) {
+    let records = world.event_records().await;
+    let records = records["Records"].as_array().unwrap().iter();
+    let own = records.filter(|record| record.to_string().contains("M#mer_minority_name"));
+    let _ = (world.boundary.take(), world.peer_calls.take());
+    let mut invocations = 0;
+    for record in own {
+        let reply = world.publish(json!({"Records": [record]})).await;
+        assert_eq!(reply, json!({"batchItemFailures": []}));
+        invocations += 1;
+    }
+    let (store_calls, publishes) = (world.boundary.take(), world.peer_calls.take());
+    assert!(store_calls.is_empty(), "{store_calls:?}");
+    println!(
+        "events: {invocations} invocations, {} publishes\n",
+        publishes.len()
+    );
+    assert!(invocations <= EVENTS_MAX, "{invocations} events");
+    assert!(publishes.len() <= PUBLISHED_MAX, "{publishes:?}");
 }
 
 /// A run of the clean-up after this time, and the notifications that it arms. Excludes its queries of the index, which every

@@ -15,6 +15,7 @@ use api::routes::{Authentication, Function, KeyRule, Route};
 use domain::error_code::ErrorCode;
 use domain::history;
 use domain::time::Timestamp;
+use local::openapi::Description;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tests::openapi::{Contract, PROBLEM};
@@ -129,7 +130,7 @@ fn codes_of(response: &Value) -> Vec<ErrorCode> {
 #[test]
 fn the_description_is_up_to_date() {
     assert_eq!(
-        local::openapi::check().map_err(|error| error.to_string()),
+        local::openapi::check(Description::OpenApi).map_err(|error| error.to_string()),
         Ok(())
     );
 }

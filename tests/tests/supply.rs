@@ -14,7 +14,7 @@ use store::outbox::LEASE_S;
 use tests::iam_policy::{logical_name, template};
 use tests::metrics::metric;
 
-const FUNCTIONS: [&str; 11] = [
+const FUNCTIONS: [&str; 12] = [
     "login",
     "cards",
     "rebind-request",
@@ -24,6 +24,7 @@ const FUNCTIONS: [&str; 11] = [
     "freezes",
     "payouts",
     "confirmation-notice",
+    "events",
     "cooldown-cleanup",
     "sandbox-bank",
 ];
@@ -253,6 +254,7 @@ fn calls_time_out_before_function() {
         assert!(client::CONNECT_TIMEOUT_MS < client::QUERY_TIMEOUT_MS);
     }
     let (read, write) = (OPERATION_TIMEOUT_MS, OPERATION_TIMEOUT_MS);
+    let publish_until_ms = u64::try_from(events::PUBLISH_UNTIL_S).unwrap() * 1_000;
     for (function, longest_ms) in [
         ("login", read + write),
         ("cards", read + write),
@@ -268,6 +270,8 @@ fn calls_time_out_before_function() {
         ),
         // Leased, sent, marked.
         ("confirmation-notice", write + PUBLISH_TIMEOUT_MS + write),
+        // The last publish of a batch.
+        ("events", publish_until_ms + OPERATION_TIMEOUT_MS),
         // One entry, the time reserved for it.
         ("cooldown-cleanup", read + client::QUERY_TIMEOUT_MS + write),
         ("sandbox-bank", read + write),

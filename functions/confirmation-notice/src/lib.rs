@@ -17,6 +17,7 @@ use application::error::HandlerError;
 use application::ports::{
     KeptPushTarget, KeyService, ListPushTargets, PortError, Pushed, SendPush, SendSms, SmsAnswer,
 };
+use application::stream::{BatchReply, InvocationBudget, StreamEvent, sequence_number};
 use application::usage::{Usage, whole_ms};
 use change::Announced;
 use domain::decide::NotifiedBy;
@@ -27,7 +28,6 @@ use domain::notification::{Notification, Recipient, is_for_trusted_devices, noti
 use domain::rebind::Sealed;
 use domain::sms::render;
 use domain::time::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Instant;
 use store::Store;
@@ -46,40 +46,6 @@ pub struct ConfirmationNotice<T, K, M, P> {
 /// Seconds after which no new send starts, so that a slow publish, its hand-over and its mark can still finish before the
 /// function's timeout. A send that is cut off in between would be repeated.
 pub const SEND_UNTIL_S: i64 = 24;
-
-/// The time budget of one invocation.
-struct InvocationBudget<'c, C> {
-    clock: &'c C,
-    began: Timestamp,
-}
-
-impl<C: Fn() -> Timestamp> InvocationBudget<'_, C> {
-    fn now(&self) -> Timestamp {
-        (self.clock)()
-    }
-
-    fn is_over(&self) -> bool {
-        self.began.age_s_at(self.now()) >= SEND_UNTIL_S
-    }
-}
-
-/// A batch of stream records. Any other shape reads as empty.
-#[derive(Debug, Deserialize)]
-pub struct StreamEvent(Value);
-
-/// The failed record. The stream resumes at the lowest sequence number in the reply.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub struct BatchReply {
-    #[serde(rename = "batchItemFailures")]
-    failures: Vec<Failure>,
-}
-
-/// The sequence number of one failed record.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    #[serde(rename = "itemIdentifier")]
-    sequence_number: String,
-}
 
 impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, M, P> {
     /// Creates the function from its store, keys, SMS and push ports. In the sandbox a notification has the clock of its
@@ -107,13 +73,9 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
     /// notification still unsent when the stream discards its record is armed again by the clean-up.
     pub async fn handle(&self, batch: StreamEvent, wall: impl Fn() -> Timestamp) -> BatchReply {
         let started = Instant::now();
-        let budget = InvocationBudget {
-            clock: &wall,
-            began: wall(),
-        };
+        let budget = InvocationBudget::begin(&wall, SEND_UNTIL_S);
         let mut first = None;
-        let records = batch.0.get("Records").and_then(Value::as_array);
-        for record in records.into_iter().flatten() {
+        for record in batch.records() {
             let Some((merchant, seq)) = event_of(record) else {
                 tracing::warn!("notification.record_skipped");
                 continue;
@@ -135,8 +97,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                 notification.cause = error.to_string(),
                 "notification.failed"
             );
-            let number = record.pointer("/dynamodb/SequenceNumber");
-            first = first.or_else(|| number.and_then(Value::as_str));
+            first = first.or_else(|| sequence_number(record));
             if is_over {
                 break;
             }
@@ -150,12 +111,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             duration_ms = whole_ms(started.elapsed()),
             "notifications.handled"
         );
-        let first = first.map(|number| Failure {
-            sequence_number: number.to_owned(),
-        });
-        BatchReply {
-            failures: first.into_iter().collect(),
-        }
+        BatchReply::failed_at(first)
     }
 
     async fn notify(

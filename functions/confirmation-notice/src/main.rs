@@ -3,9 +3,10 @@
 use application::init;
 use application::ports::HashKey;
 use application::serve::{DeploymentStage, wall_clock};
+use application::stream::StreamEvent;
 use aws::logging;
 use aws::settings::{Aws, env};
-use confirmation_notice::{ConfirmationNotice, StreamEvent};
+use confirmation_notice::ConfirmationNotice;
 use domain::policy::Policy;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use store::{Store, Tables};

@@ -197,6 +197,31 @@ Exit codes:
         check: bool,
     },
 
+    /// Write the catalogue of events for other systems
+    ///
+    /// Generates the catalogue from `shared/api` and `shared/domain`: the type of the events, its doc comments, the published
+    /// kinds, and examples of each.
+    #[command(
+        name = "asyncapi",
+        after_long_help = "\
+Leaves behind:
+  infra/asyncapi.json  AsyncAPI 3.0
+
+Examples:
+  cargo local asyncapi
+  cargo local asyncapi --check
+
+Exit codes:
+  0  the file is up to date
+  1  with --check, the file is not up to date; otherwise, it cannot be written
+  2  the command line is not valid"
+    )]
+    AsyncApi {
+        /// Write nothing; fail if the file is not up to date
+        #[arg(long)]
+        check: bool,
+    },
+
     /// Rebuild the public table of card prefixes
     ///
     /// Downloads the pinned packages with `npm` and `pip`, verifies their hashes, merges their lists with the cited rows of

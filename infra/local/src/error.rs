@@ -86,8 +86,8 @@ pub enum Error {
     /// A reference of the API description points to nothing.
     #[error("{0} points to nothing: register it in shared/api/src/openapi (schemas.rs for a type)")]
     UnresolvedReference(String),
-    /// A file of the API description differs from the types and routes.
-    #[error("{} is not up to date. Run `cargo local openapi` and commit the result.", .0.display())]
+    /// A file of a description differs from the types and routes.
+    #[error("{} is not up to date. Run `cargo local openapi` or `cargo local asyncapi` and commit the result.", .0.display())]
     StaleDescription(PathBuf),
     /// The committed table of card prefixes differs from the rebuilt one.
     #[error("{} is not up to date. Run `cargo local bins` and commit the result.", .0.display())]

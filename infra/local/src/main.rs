@@ -13,6 +13,7 @@ use local::{
 };
 
 use cli::{Cli, Command};
+use local::openapi::Description;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -51,9 +52,17 @@ async fn run(command: Command) -> Result<(), Error> {
         }),
         Command::Bins { check: true } => bins::check(),
         Command::Bins { check: false } => bins::write(),
-        Command::OpenApi { check: true } => openapi::check(),
-        Command::OpenApi { check: false } => openapi::write(),
+        Command::OpenApi { check } => describe(Description::OpenApi, check),
+        Command::AsyncApi { check } => describe(Description::AsyncApi, check),
         Command::Package { arch, functions } => package::run(arch, &functions),
+    }
+}
+
+fn describe(description: Description, check: bool) -> Result<(), Error> {
+    if check {
+        openapi::check(description)
+    } else {
+        openapi::write(description)
     }
 }
 

@@ -1,4 +1,5 @@
-//! `cargo local openapi`: the API description, written from the types and routes of `shared/api`.
+//! `cargo local openapi` and `cargo local asyncapi`: the descriptions of the API and of the events, written from the types and
+//! routes of `shared/api`.
 
 use std::path::PathBuf;
 
@@ -7,16 +8,35 @@ use serde_json::Value;
 use crate::Error;
 use crate::paths::workspace;
 
-/// Each file of the description, with the text that it should have.
-fn files() -> Result<[(PathBuf, String); 2], Error> {
-    let document = api::openapi::document();
-    resolve(&document, &document)?;
-    let old = api::openapi::to_3_0(&document);
+/// A generated description.
+#[derive(Clone, Copy, Debug)]
+pub enum Description {
+    /// `infra/openapi.json` and its copy in OpenAPI 3.0.3.
+    OpenApi,
+    /// `infra/asyncapi.json`.
+    AsyncApi,
+}
+
+/// Each file of a description, with the text that it should have.
+fn files(description: Description) -> Result<Vec<(PathBuf, String)>, Error> {
     let infra = workspace().join("infra");
-    Ok([
-        (infra.join("openapi.json"), format!("{document:#}\n")),
-        (infra.join("openapi-3.0.json"), format!("{old:#}\n")),
-    ])
+    let file = |name: &str, document: &Value| (infra.join(name), format!("{document:#}\n"));
+    match description {
+        Description::OpenApi => {
+            let document = api::openapi::document();
+            resolve(&document, &document)?;
+            let old = api::openapi::to_3_0(&document);
+            Ok(vec![
+                file("openapi.json", &document),
+                file("openapi-3.0.json", &old),
+            ])
+        }
+        Description::AsyncApi => {
+            let document = api::asyncapi::document();
+            resolve(&document, &document)?;
+            Ok(vec![file("asyncapi.json", &document)])
+        }
+    }
 }
 
 /// Checks that each reference below `part` points to a part of the document.
@@ -34,12 +54,12 @@ fn resolve(document: &Value, part: &Value) -> Result<(), Error> {
     }
 }
 
-/// Writes `infra/openapi.json` and its copy in OpenAPI 3.0.3.
+/// Writes the files of a description.
 ///
 /// # Errors
 /// When a reference points to nothing or a file cannot be written.
-pub fn write() -> Result<(), Error> {
-    for (path, text) in files()? {
+pub fn write(description: Description) -> Result<(), Error> {
+    for (path, text) in files(description)? {
         let writing = Error::io(format!("writing {}", path.display()));
         std::fs::write(&path, text).map_err(writing)?;
         println!("wrote {}", path.display());
@@ -47,12 +67,12 @@ pub fn write() -> Result<(), Error> {
     Ok(())
 }
 
-/// Compares both files with the generated text.
+/// Compares the files of a description with the generated text.
 ///
 /// # Errors
 /// When a reference points to nothing, or a file differs or cannot be read.
-pub fn check() -> Result<(), Error> {
-    for (path, text) in files()? {
+pub fn check(description: Description) -> Result<(), Error> {
+    for (path, text) in files(description)? {
         let found = std::fs::read_to_string(&path);
         let found = found.map_err(Error::io(format!("reading {}", path.display())))?;
         if found != text {

@@ -75,6 +75,8 @@ pub struct Endpoints {
     pub operator_url: String,
     /// The credentials of fictional operators by their roles.
     pub operators: BTreeMap<String, RoleCredentials>,
+    /// The ARN of the SNS topic of published events.
+    pub events_topic: String,
     /// A function's name by its folder's name.
     pub functions: BTreeMap<String, String>,
 }
@@ -307,6 +309,7 @@ fn endpoints(url: &str, stack: &Stack, packages: &artifacts::Packages) -> Result
         operator_url: format!("{url}/_aws/execute-api/{}", stack.output("OperatorApiId")?),
         core_key: Value::Null,
         operators: BTreeMap::new(),
+        events_topic: stack.output("EventsTopicArn")?.to_owned(),
         functions,
     })
 }

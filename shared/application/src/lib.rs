@@ -7,6 +7,7 @@
 //! - [`init`]: what a function does before its first event.
 //! - [`error`]: the ways in which a use case ends early.
 //! - [`ports`]: the external capabilities of use cases, one trait each.
+//! - [`stream`]: a batch of the table's stream.
 //! - [`usage`]: the store usage of a request.
 //! - [`crypto`]: keyed hashes, sealed data, OTPs, tokens, passwords.
 
@@ -17,5 +18,6 @@ pub mod init;
 pub mod ports;
 pub mod request;
 pub mod serve;
+pub mod stream;
 pub mod transact;
 pub mod usage;

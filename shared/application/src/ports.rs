@@ -5,6 +5,7 @@ mod bank;
 
 pub use bank::*;
 
+use api::cloud_event::CloudEvent;
 use domain::history::ChainedEvent;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use domain::login::{Account, LoginRead, OpenedSession};
@@ -32,6 +33,12 @@ pub enum PortError {
     /// A retry cannot succeed: a missing permission, a damaged record, a bug.
     #[error("{0} failed: {1}")]
     Permanent(&'static str, String),
+}
+
+/// Publishes events to other systems.
+pub trait PublishEvent {
+    /// Publishes an event. If it fails, the event may have been published.
+    async fn publish(&self, event: &CloudEvent) -> Result<(), PortError>;
 }
 
 /// Selects the rebind that is read with the merchant, at different costs.

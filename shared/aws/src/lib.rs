@@ -3,6 +3,7 @@
 //! - [`settings`]: SDK clients with explicit limits, environment variables
 //! - [`kms`]: the key service
 //! - [`sns`], [`push`]: SMS and push notifications through SNS
+//! - [`topic`]: events for other systems through an SNS topic
 //! - [`logging`]: JSON logs
 //! - [`runtime`]: the Lambda runtime of a function behind the gateway
 
@@ -12,3 +13,4 @@ pub mod push;
 pub mod runtime;
 pub mod settings;
 pub mod sns;
+pub mod topic;

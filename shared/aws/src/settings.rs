@@ -11,6 +11,7 @@
 use crate::kms::{HashKeyIds, Kms, Signer};
 use crate::push::Push;
 use crate::sns::Sns;
+use crate::topic::Topic;
 use application::crypto::Keys;
 use application::ports::{DataKey, HashKey, PortError};
 use aws_credential_types::Credentials;
@@ -133,6 +134,16 @@ impl Aws {
             optional("APNS_APPLICATION_ARN"),
             optional("FCM_APPLICATION_ARN"),
         )
+    }
+
+    /// The topic in `EVENTS_TOPIC_ARN`.
+    ///
+    /// # Errors
+    /// `Permanent` when the variable is not set.
+    pub fn topic(&self) -> Result<Topic, PortError> {
+        // With the usual retries: subscribers discard a second copy.
+        let client = aws_sdk_sns::Client::new(&self.0);
+        Ok(Topic::new(client, env("EVENTS_TOPIC_ARN")?))
     }
 
     /// Secrets Manager, for the bank's key.

@@ -65,4 +65,4 @@ fn is_about_the_phone(error: &impl ProvideErrorMetadata) -> bool {
 
 #[cfg(test)]
 #[path = "sns_tests.rs"]
-mod tests;
+pub(crate) mod tests;

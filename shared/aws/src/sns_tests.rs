@@ -19,9 +19,36 @@ const TEXT: &str = "验证码880088，切勿告诉任何人。";
 
 /// SNS with one answer, as status and body; `None` breaks the connection. Keeps the form of the request.
 #[derive(Clone, Debug)]
-struct Script {
+pub(crate) struct Script {
     answer: Option<(u16, String)>,
     form: Arc<Mutex<String>>,
+}
+
+impl Script {
+    pub(crate) fn of(answer: Option<(u16, String)>) -> Self {
+        Self {
+            answer,
+            form: Arc::default(),
+        }
+    }
+
+    /// A client of this SNS, without retries.
+    pub(crate) fn client(&self) -> Client {
+        let connector = SharedHttpConnector::new(self.clone());
+        let credentials = Credentials::new("AKID", "SECRET", None, None, "tests");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .build();
+        publishing_client(&config)
+    }
+
+    /// The form of the last request.
+    pub(crate) fn form(&self) -> String {
+        self.form.lock().unwrap().clone()
+    }
 }
 
 impl HttpConnector for Script {
@@ -40,26 +67,14 @@ impl HttpConnector for Script {
 }
 
 async fn send(answer: Option<(u16, String)>) -> (Result<SmsAnswer, PortError>, String) {
-    let script = Script {
-        answer,
-        form: Arc::default(),
-    };
-    let connector = SharedHttpConnector::new(script.clone());
-    let credentials = Credentials::new("AKID", "SECRET", None, None, "tests");
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(http_client_fn(move |_, _| connector.clone()))
-        .build();
+    let script = Script::of(answer);
     let signature = SmsSignature::parse("示例收单").unwrap();
-    let sns = Sns::new(publishing_client(&config), signature);
+    let sns = Sns::new(script.client(), signature);
     let answer = sns.send(&Phone::parse(PHONE).unwrap(), TEXT).await;
-    let form = script.form.lock().unwrap().clone();
-    (answer, form)
+    (answer, script.form())
 }
 
-fn error(code: &str, message: &str) -> String {
+pub(crate) fn error(code: &str, message: &str) -> String {
     format!(
         "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error>\
          <RequestId>1</RequestId></ErrorResponse>"

@@ -2,7 +2,8 @@
 //!
 //! - [`decide`]: one function for every command, from a [`merchant`] state to a [`transition`].
 //! - [`merchant`], [`rebind`], [`card`], [`payout`], [`settlement`]: the state; [`contact`]: changes of the record.
-//! - [`history`], [`notification`], [`sms`]: the events, and the messages that they cause.
+//! - [`history`], [`notification`], [`sms`], [`integration`]: the events, the messages that they cause, and what other
+//!   systems receive.
 //! - [`policy`], [`window`]: the numbers of the rules, and sliding-window limits.
 //! - [`pii`], [`secret`], [`password_hash`], [`mask`]: personal data and secrets as types.
 //! - [`operator`]: who acts for the acquirer, and what takes two persons.
@@ -26,6 +27,7 @@ pub mod format;
 pub mod freeze_code;
 pub mod history;
 pub mod ids;
+pub mod integration;
 pub mod lang;
 pub mod login;
 pub mod mask;

@@ -288,11 +288,9 @@ fn label(card: &EventCard) -> CardLabel<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event_kind::EventKind;
-    use crate::history::Recorded;
+    use crate::history::vectors;
     use crate::lang::Lang;
     use crate::sms::render;
-    use serde_json::Value;
     use std::fmt::Write as _;
 
     const ALL: [Recipient; 4] = [
@@ -302,27 +300,16 @@ mod tests {
         Recipient::Push,
     ];
 
-    /// Every kind of event, with every form of its facts.
-    fn events() -> Vec<Event> {
-        let vectors: Vec<Value> =
-            serde_json::from_str(include_str!("history/vectors.json")).unwrap();
-        let read = |vector: &Value| {
-            let kind = EventKind::parse(vector["kind"].as_str().unwrap()).unwrap();
-            let data = vector["data"].as_object().unwrap().clone();
-            Recorded::read(kind, data).unwrap().event().clone()
-        };
-        vectors.iter().map(read).collect()
-    }
-
     #[test]
     fn messages_of_each_event() {
         let at = Timestamp::from_epoch_s(1_795_312_800);
         let freeze_code = Secret::new("WXYZ2345".to_owned());
         let mut text = String::new();
-        for event in events() {
+        for event in vectors() {
+            let event = event.event();
             writeln!(text, "{}", event.kind()).unwrap();
             for to in ALL {
-                let Some(message) = notification(&event, at, to) else {
+                let Some(message) = notification(event, at, to) else {
                     continue;
                 };
                 let sms = message.sms(Some(&freeze_code)).unwrap();

@@ -93,6 +93,7 @@ pub mod records;
 mod rehash;
 pub mod seed;
 pub mod shards;
+pub mod stream;
 mod tables;
 
 pub use tables::Tables;

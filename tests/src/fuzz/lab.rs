@@ -181,6 +181,11 @@ impl Lab {
             .block_on(self.world.deliver(batch, self.world.now()))
     }
 
+    /// Publishes the events of a batch of the stream.
+    pub fn publish(&self, batch: Value) -> Value {
+        self.runtime.block_on(self.world.publish(batch))
+    }
+
     /// Sends a schedule event.
     pub fn schedule(&self, event: Value) {
         let run = self.world.scheduled(event, Duration::from_secs(60));

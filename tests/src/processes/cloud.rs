@@ -7,7 +7,7 @@
 
 use crate::history;
 use crate::processes::server::{Answer, Server, serve_with};
-use crate::processes::template::{BANK_TABLE, RECORD_TABLE, TABLE, Template};
+use crate::processes::template::{BANK_TABLE, RECORD_TABLE, TABLE, Template, topic_arn};
 use crate::processes::traffic::Traffic;
 use crate::transport::unsigned;
 use application::crypto::Keys;
@@ -55,6 +55,8 @@ pub struct Cloud {
     pub database: Database,
     /// Every published SMS.
     pub texts: Texts,
+    /// Every published event.
+    pub topic: Topic,
     /// The recorded calls by caller.
     pub calls: Calls,
     /// The traffic of all callers.
@@ -95,6 +97,23 @@ impl Texts {
     /// Resets a phone to an earlier number of texts.
     pub fn put_back(&self, phone: &str, texts: Vec<String>) {
         self.0.lock().unwrap().insert(phone.to_owned(), texts);
+    }
+}
+
+/// Every event in the topic, in the order of publication.
+#[derive(Clone, Debug, Default)]
+pub struct Topic(Arc<Mutex<Vec<Value>>>);
+
+impl Topic {
+    /// Every event, copies included.
+    #[must_use]
+    pub fn published(&self) -> Vec<Value> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// Resets the topic to earlier events.
+    pub fn put_back(&self, events: Vec<Value>) {
+        *self.0.lock().unwrap() = events;
     }
 }
 
@@ -194,9 +213,10 @@ impl Cloud {
                 .create_table(serde_json::from_value(table).unwrap())
                 .unwrap();
         }
-        let (texts, calls) = (Texts::default(), Calls::default());
+        let (texts, topic, calls) = (Texts::default(), Topic::default(), Calls::default());
         let services = Services {
             texts: texts.clone(),
+            topic: topic.clone(),
             table_url: table_url.clone(),
             http: Http::new(),
         };
@@ -218,6 +238,7 @@ impl Cloud {
             table_url,
             database,
             texts,
+            topic,
             calls,
             traffic,
             _servers: servers,
@@ -351,6 +372,7 @@ impl Service {
 #[derive(Clone)]
 struct Services {
     texts: Texts,
+    topic: Topic,
     table_url: String,
     http: Http,
 }
@@ -402,16 +424,19 @@ impl Services {
     }
 
     fn publish(&self, body: &[u8]) -> Answer {
-        let (Some(phone), Some(text)) = (form(body, "PhoneNumber"), form(body, "Message")) else {
-            return json_reply(400, &json!({"__type": "InvalidParameter"}));
-        };
-        self.texts
-            .0
-            .lock()
-            .unwrap()
-            .entry(phone)
-            .or_default()
-            .push(unsigned(&text));
+        let [phone, topic, text] =
+            ["PhoneNumber", "TopicArn", "Message"].map(|name| form(body, name));
+        match (phone, topic, text) {
+            (Some(phone), None, Some(text)) => {
+                let mut texts = self.texts.0.lock().unwrap();
+                texts.entry(phone).or_default().push(unsigned(&text));
+            }
+            (None, Some(topic), Some(text)) if topic == topic_arn() => {
+                let event = serde_json::from_str(&text).unwrap();
+                self.topic.0.lock().unwrap().push(event);
+            }
+            _ => return json_reply(400, &json!({"__type": "InvalidParameter"})),
+        }
         let done = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult>\
             <MessageId>00000000-0000-0000-0000-000000000000</MessageId></PublishResult></PublishResponse>";
         let reply = Response::builder().header("content-type", "text/xml");

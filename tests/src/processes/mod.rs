@@ -11,6 +11,7 @@ pub mod template;
 pub mod tls;
 pub mod traffic;
 
+use crate::published::insertions;
 use crate::transport::{HttpCall, Reply, Transport};
 use bytes::Bytes;
 pub use cloud::{Cloud, Kill};
@@ -259,6 +260,17 @@ impl Processes {
             }})
         });
         json!({"Records": records.collect::<Vec<_>>()})
+    }
+
+    /// The stream records of every history event that is not in the topic.
+    #[must_use]
+    pub fn unpublished_events(&self) -> Value {
+        let published = self.cloud.topic.published();
+        let is_new = |item: &Value| {
+            let mut hashes = published.iter().map(|event| &event["data"]["hash"]);
+            hashes.all(|hash| *hash != item["hash"]["S"])
+        };
+        insertions(self.cloud.items(template::TABLE).into_iter().filter(is_new))
     }
 
     /// The idle processes of a function.

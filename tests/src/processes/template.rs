@@ -57,6 +57,15 @@ pub fn key_arn(resource: &str) -> String {
     )
 }
 
+/// The local ARN of the topic of events.
+#[must_use]
+pub fn topic_arn() -> String {
+    format!(
+        "arn:aws:sns:{}:000000000000:events",
+        crate::processes::cloud::REGION
+    )
+}
+
 /// The core system, which reads payout instructions.
 #[must_use]
 pub fn core_key() -> &'static Receiver {
@@ -83,6 +92,8 @@ fn resolved(value: &Value, parameters: &Value, bank_url: &str) -> String {
         "Table" => TABLE.to_owned(),
         "RecordTable" => RECORD_TABLE.to_owned(),
         "SandboxBankTable" => BANK_TABLE.to_owned(),
+        "EventsTopic" => topic_arn(),
+        "/card-rebind/${AWS::StackName}" => "/card-rebind/tests".to_owned(),
         "BankSecret.Id" => "BankSecret".to_owned(),
         "BankQuerySecret.Id" => "BankQuerySecret".to_owned(),
         // `!Sub "1=${LookUpKey1.Arn}"`
@@ -187,7 +198,7 @@ mod tests {
     #[test]
     fn function_gets_its_environment() {
         let functions = Template::load().functions();
-        assert_eq!(functions.len(), 11);
+        assert_eq!(functions.len(), 12);
         let verification = &functions["Verification"];
         assert_eq!(verification.name, "verification");
         assert_eq!(verification.memory_mb, 256);

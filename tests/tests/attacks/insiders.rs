@@ -24,7 +24,7 @@ use tests::scenario;
 use verification::Verification;
 
 /// The functions with a role of their own.
-const FUNCTIONS: [&str; 10] = [
+const FUNCTIONS: [&str; 11] = [
     "login",
     "cards",
     "rebind-request",
@@ -34,6 +34,7 @@ const FUNCTIONS: [&str; 10] = [
     "freezes",
     "payouts",
     "confirmation-notice",
+    "events",
     "cooldown-cleanup",
 ];
 

@@ -96,6 +96,11 @@ pub fn picture(items: &Items, kept: &PeerState) -> Picture {
             format!("push {to} {token}: {}", without_values(message)),
         );
     }
+    // A redelivered event is published again, under the same id.
+    for event in &kept.published {
+        let named = format!("published {} {}", event["type"], event["id"]);
+        picture.insert(named, "yes".to_owned());
+    }
     // The number of requests with one bank reference does not matter, because the bank is idempotent per reference.
     for serial in &kept.serials {
         picture.insert(format!("bank asked {}", folded(serial)), "yes".to_owned());

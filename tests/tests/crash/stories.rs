@@ -6,6 +6,7 @@ use domain::policy::{DAY_S, MINUTE_S, Policy};
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
 use tests::merchant::{GOOD_CARD, Merchant, RESERVED_PHONE, SECOND_CARD, card_path, wrong_otp};
+use tests::published::insertions;
 use tests::transport::{HttpCall, Reply, Transport as _};
 
 const POLICY: &Policy = &Policy::CURRENT;
@@ -76,6 +77,14 @@ impl Story {
         let outcome = self
             .step(step, Work::Deliver(self.due_notifications()))
             .await;
+        assert_eq!(outcome.status, 200, "{:?}", outcome.body);
+    }
+
+    /// The stream delivers every history event to the function that publishes them, as a step.
+    pub async fn publish(&self, step: &'static str) {
+        let events = self.table.items();
+        let batch = insertions(events.values().cloned());
+        let outcome = self.step(step, Work::Publish(batch)).await;
         assert_eq!(outcome.status, 200, "{:?}", outcome.body);
     }
 
@@ -178,6 +187,7 @@ async fn activated_card(story: &Story) {
     // The activation drops the settings.
     let rebind = story.skim(app.activate(GOOD_CARD)).await;
     story.deliver("deliver, activation").await;
+    story.publish("publish, activation").await;
     let created = story.payout("create_payout, in the hold", "create_payout", "pay_1");
     created.await;
     story

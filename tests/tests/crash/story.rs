@@ -51,6 +51,8 @@ pub enum Work {
     },
     /// The stream delivers these records.
     Deliver(Value),
+    /// The stream delivers these records to the function that publishes them.
+    Publish(Value),
 }
 
 /// The result of a step.
@@ -594,9 +596,9 @@ impl Story {
             }
             Work::Deliver(batch) => {
                 let reply = world.deliver(batch.clone(), world.now()).await;
-                let failed = reply["batchItemFailures"].as_array().unwrap().len();
-                outcome(if failed == 0 { 200 } else { 500 }, reply)
+                delivered(reply, outcome)
             }
+            Work::Publish(batch) => delivered(world.publish(batch.clone()).await, outcome),
         }
     }
 
@@ -662,6 +664,12 @@ impl Story {
         }
         Ok(found)
     }
+}
+
+/// The result of a delivery: the stream redelivers after a failure.
+fn delivered(reply: Value, outcome: impl Fn(u16, Value) -> Outcome) -> Outcome {
+    let failed = reply["batchItemFailures"].as_array().unwrap().len();
+    outcome(if failed == 0 { 200 } else { 500 }, reply)
 }
 
 /// The name of a request's step: `POST identity/confirm`, `GET rebind`.

@@ -303,6 +303,7 @@ pub async fn process_survives_hostile_requests(live: &LocalCloud) {
         "freezes",
         "payouts",
         "confirmation-notice",
+        "events",
         "cooldown-cleanup",
     ] {
         let _ = live.system.invoke(folder, &json!({})).await;

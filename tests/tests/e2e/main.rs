@@ -20,6 +20,7 @@ mod cleanup;
 mod codes;
 mod deposit;
 mod edges;
+mod events;
 mod freezes;
 mod frozen;
 mod happy;

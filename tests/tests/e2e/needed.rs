@@ -19,24 +19,27 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tests::local_cloud::LocalCloud;
 use tests::metrics::metric;
 use tests::operators::call;
+use tests::published::{image, insertion};
 use tests::secrets::Kind;
 use tests::transport::{HttpCall, Transport as _};
 
 /// Actions that AWS checks against the role and the local cloud does not, and one that only a rotation of a hash key needs.
 /// `tests/template` gives the reason for each grant.
-const NOT_EVALUATED: [&str; 7] = [
+const NOT_EVALUATED: [&str; 9] = [
     "dynamodb:ConditionCheckItem table",
     "dynamodb:DescribeStream stream",
     "dynamodb:GetShardIterator stream",
     "dynamodb:GetRecords stream",
     "dynamodb:ListStreams stream",
+    "kms:GenerateDataKey events key",
+    "kms:Decrypt events key",
     "sqs:SendMessage notices' queue",
     "sqs:SendMessage clean-up's queue",
 ];
 
 /// Every function. The sandbox bank comes last, since it is called through another one.
 pub async fn every_permission_is_needed(live: &LocalCloud) {
-    // Prepare everything under complete roles. Then probe each function by itself, the ten side by side.
+    // Prepare everything under complete roles. Then probe each function by itself, the eleven side by side.
     let prepared = futures::join!(
         login(live),
         cards(live),
@@ -48,10 +51,11 @@ pub async fn every_permission_is_needed(live: &LocalCloud) {
         payouts(live),
         operator(live),
         confirmation_notice(live),
+        events(live),
         cooldown_cleanup(live),
     );
     let bank = sandbox_bank(live).await;
-    let (l, c, r, v, a, s, f, p, o, n, u) = prepared;
+    let (l, c, r, v, a, s, f, p, o, n, e, u) = prepared;
     let functions = [
         ("login", l),
         ("cards", c),
@@ -63,6 +67,7 @@ pub async fn every_permission_is_needed(live: &LocalCloud) {
         ("payouts", p),
         ("operator", o),
         ("confirmation-notice", n),
+        ("events", e),
         ("cooldown-cleanup", u),
     ];
     let tried = functions.map(|(function, probes)| try_all(live, function, probes));
@@ -548,6 +553,26 @@ async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
             notification(&[FREEZE], "not notified", "notified"),
         ),
     ]
+}
+
+/// The first event of a merchant, as the record that the stream delivers.
+async fn events(live: &LocalCloud) -> Vec<Probe<'_>> {
+    let (merchant, app) = live.logged_in().await;
+    app.request(&live.card()).await;
+    let sk = crate::cleanup::event_of(live, &merchant, "rebind_requested").await;
+    let record = insertion(&image(&live.item(&merchant.pk(), &sk).await));
+    let batch = json!({"Records": [record]});
+    let taken: [&'static [&'static str]; 1] = [&["sns:Publish events topic"]];
+    vec![probe(&taken, "not published", "published", move || {
+        let batch = batch.clone();
+        Box::pin(async move {
+            let reply = live.system.invoke("events", &batch).await.unwrap();
+            match reply["batchItemFailures"].as_array().unwrap().len() {
+                0 => "published".to_owned(),
+                _ => "not published".to_owned(),
+            }
+        })
+    })]
 }
 
 /// The number of pushes that were refused for lack of a permission.

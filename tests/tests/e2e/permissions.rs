@@ -74,6 +74,8 @@ impl<'l> Role<'l> {
             (resource("PayoutSigningKey"), "payout key"),
             (resource("IdentityKey"), "identity key"),
             (resource("HistoryKey"), "history key"),
+            (resource("EventsKey"), "events key"),
+            (resource("EventsTopic"), "events topic"),
             ("sns:*:*:*".to_owned(), "phones"),
         ];
         Self {

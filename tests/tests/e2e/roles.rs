@@ -13,7 +13,7 @@ use tests::local_cloud::LocalCloud;
 use tests::metrics::metric;
 
 /// The calls of [`CALLS`] that each role permits, by the role's name in the template.
-const MAY: [(&str, &[&str]); 13] = [
+const MAY: [(&str, &[&str]); 14] = [
     (
         "LoginRole",
         &[
@@ -150,6 +150,7 @@ const MAY: [(&str, &[&str]); 13] = [
             "notices' queue",
         ],
     ),
+    ("EventsRole", &["the events' topic"]),
     (
         "CooldownCleanupRole",
         &[
@@ -183,7 +184,7 @@ const MAY: [(&str, &[&str]); 13] = [
 ];
 
 /// Every call that is tried with every role.
-const CALLS: [&str; 60] = [
+const CALLS: [&str; 64] = [
     "table Query",
     "index Query",
     "table GetItem",
@@ -225,6 +226,8 @@ const CALLS: [&str; 60] = [
     "history GenerateDataKey",
     "history Encrypt",
     "history Decrypt",
+    "events' GenerateDataKey",
+    "events' Decrypt",
     "table's key Decrypt",
     "any key Decrypt",
     "keys' grants",
@@ -233,6 +236,8 @@ const CALLS: [&str; 60] = [
     "change the secret",
     "SMS",
     "a topic",
+    "the events' topic",
+    "subscribe to events",
     "notices' queue",
     "clean-up's queue",
     "read the queue",
@@ -258,6 +263,7 @@ struct Targets {
     secret: String,
     query_secret: String,
     topic: String,
+    events_topic: String,
     log: String,
     queues: [String; 2],
     role: String,
@@ -320,13 +326,14 @@ impl Targets {
             ("payout", "PayoutSigningKey"),
             ("identity", "IdentityKey"),
             ("history", "HistoryKey"),
+            ("events'", "EventsKey"),
             ("table's", "TableKey"),
         ]
         .into_iter()
         .map(|(name, id)| (name, resource(id)))
         .collect();
         let mut sealed = BTreeMap::new();
-        for name in ["card", "identity", "history", "table's"] {
+        for name in ["card", "identity", "history", "events'", "table's"] {
             let body = json!({"KeyId": keys[name], "Plaintext": STANDARD.encode("something")});
             let reply = live.root.json(&KMS, "Encrypt", &body).await.unwrap();
             sealed.insert(name, reply["CiphertextBlob"].clone());
@@ -347,6 +354,7 @@ impl Targets {
             secret: resource("BankSecret"),
             query_secret: resource("BankQuerySecret"),
             topic,
+            events_topic: live.system.endpoints().events_topic.clone(),
             log: resource("AccessLogs"),
             queues: [resource("NoticeFailures"), resource("CleanupFailures")],
             role: resource("VerificationRole"),
@@ -405,13 +413,16 @@ impl Targets {
                     .await
                     .map(drop)
             }
-            "a topic" => {
+            "a topic" => self.publish(caller, &self.topic).await,
+            "the events' topic" => self.publish(caller, &self.events_topic).await,
+            "subscribe to events" => {
                 let fields = [
-                    ("TopicArn", self.topic.as_str()),
-                    ("Message", "a test of permissions"),
+                    ("TopicArn", self.events_topic.as_str()),
+                    ("Protocol", "email"),
+                    ("Endpoint", "nobody@example.com"),
                 ];
                 caller
-                    .query("sns", "2010-03-31", "Publish", &fields)
+                    .query("sns", "2010-03-31", "Subscribe", &fields)
                     .await
                     .map(drop)
             }
@@ -540,6 +551,14 @@ impl Targets {
             body["Mac"] = json!(STANDARD.encode([0; 32]));
         }
         caller.json(&KMS, operation, &body).await.map(drop)
+    }
+
+    async fn publish(&self, caller: &Caller, topic: &str) -> Result<(), String> {
+        let fields = [("TopicArn", topic), ("Message", "a test of permissions")];
+        caller
+            .query("sns", "2010-03-31", "Publish", &fields)
+            .await
+            .map(drop)
     }
 
     async fn send(&self, caller: &Caller, queue: usize) -> Result<(), String> {

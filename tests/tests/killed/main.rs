@@ -252,7 +252,7 @@ async fn tried(what: &str, outcome: &str, script: &[Step], places: Range<usize>)
 }
 
 /// Continues until the hold is over, the old card is removed and the cooldown is over.
-const REBIND: [Step; 17] = [
+const REBIND: [Step; 18] = [
     Step::LogIn,
     Step::Create,
     Step::WrongDocument,
@@ -265,6 +265,7 @@ const REBIND: [Step; 17] = [
     Step::WrongCardCode,
     Step::ConfirmCard,
     Step::Notify,
+    Step::Publish,
     Step::PayOut,
     Step::TestTransfer,
     Step::Pass(31 * DAY_S),
@@ -274,12 +275,12 @@ const REBIND: [Step; 17] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rebind_survives_kill_at_any_call() {
-    tried("a rebind", "match", &REBIND, 0..14).await;
+    tried("a rebind", "match", &REBIND, 0..15).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cleanup_survives_kill_at_any_call() {
-    tried("a clean-up", "match", &REBIND, 15..17).await;
+    tried("a clean-up", "match", &REBIND, 16..18).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -337,9 +338,10 @@ async fn freeze_survives_kill_at_any_call() {
         Step::Notify,
         Step::Freeze,
         Step::Notify,
+        Step::Publish,
         Step::PayOut,
     ];
-    tried("a freeze", "match", &script, 9..12).await;
+    tried("a freeze", "match", &script, 9..13).await;
 }
 
 /// Checks that the suite detects damage: an app that loses its keys requests a second rebind and reserves a second attempt.

@@ -5,7 +5,7 @@ use domain::device_counts::DayCounts;
 use domain::time::Timestamp;
 use domain::window::Window;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tests::processes::Processes;
 use tests::processes::template::{BANK_TABLE, TABLE};
 use tests::transport::{Reply, Transport as _};
@@ -30,7 +30,7 @@ pub struct Picture {
 pub fn of_reply(step: Step, reply: &Reply) -> Value {
     let body = &reply.body;
     match step {
-        Step::Notify => return body.clone(),
+        Step::Notify | Step::Publish => return body.clone(),
         Step::PayOut => return payout(body),
         _ => {}
     }
@@ -113,6 +113,8 @@ impl Picture {
                 "transfers": system.statement(walk.card()).await.iter().map(|one| one["status"].clone()).collect::<Vec<_>>(),
             },
             "keys_without_an_answer": claims.count(),
+            // A redelivered event is published again, under the same id.
+            "published": system.cloud.topic.published().iter().map(|event| event["type"].to_string()).collect::<BTreeSet<_>>(),
         });
         Ok(Self {
             same,

@@ -2,8 +2,9 @@
 
 use crate::sns::{Clock, Sns, Weather};
 use crate::stream::{TableStream, reached};
+use application::stream::StreamEvent;
 use aws_sdk_dynamodb::types::{AttributeValue, Select, StreamSpecification, StreamViewType};
-use confirmation_notice::{ConfirmationNotice, StreamEvent};
+use confirmation_notice::ConfirmationNotice;
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
 use domain::policy::{MINUTE_S, Policy};
 use domain::time::Timestamp;

@@ -1,6 +1,6 @@
 //! Compares `infra/template.yaml` with the actual calls of the functions. One walk in one process takes every step of every
 //! flow. The calls of each function to the table and to the keys match its role exactly: a missing grant would stop the walk,
-//! and an unused one fails the test. No secret is logged or pushed. All other tests of the handlers run under the same roles.
+//! and an unused one fails the test. No secret is logged, pushed or published. All other tests of the handlers run under the same roles.
 //!
 //! Grants beyond the table and the keys are listed here, with the place that shows the need for each.
 
@@ -17,14 +17,17 @@ use std::sync::{Arc, Mutex};
 use tests::iam_policy::{Use, granted, logical_name, template};
 use tests::in_process::InProcess;
 use tests::metrics::metric;
+use tests::published::TOPIC;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use walk::Walk;
 
 /// The table with the acquirer's record.
 const RECORD: &str = "RecordTable.Arn";
+/// The key of the topic of events.
+const TOPIC_KEY: &str = "EventsKey.Arn";
 
-const FUNCTIONS: [&str; 11] = [
+const FUNCTIONS: [&str; 12] = [
     "login",
     "cards",
     "rebind-request",
@@ -35,6 +38,7 @@ const FUNCTIONS: [&str; 11] = [
     "payouts",
     "operator",
     "confirmation-notice",
+    "events",
     "cooldown-cleanup",
 ];
 
@@ -81,10 +85,11 @@ fn each_role_is_no_wider_than_the_walk(uses: &BTreeSet<Use>) {
     );
 }
 
-/// The tables with their index, and the keys.
+/// The tables with their index, the keys and the topic. SNS uses the topic's own key in the name of the function.
 fn is_in_reach(granted: &Use) -> bool {
     let tables = ["Table.Arn", "${Table.Arn}/index/due", RECORD];
-    granted.action.starts_with("kms:")
+    granted.resource == TOPIC
+        || (granted.action.starts_with("kms:") && granted.resource != TOPIC_KEY)
         || (tables.contains(&granted.resource.as_str())
             && granted.action != "dynamodb:ConditionCheckItem")
 }
@@ -96,6 +101,14 @@ fn granted_elsewhere(function: &str) -> BTreeSet<String> {
     const CHECK: &str = "dynamodb:ConditionCheckItem Table.Arn";
     const SECRET: &str = "secretsmanager:GetSecretValue BankSecret.Id";
     const QUERY_SECRET: &str = "secretsmanager:GetSecretValue BankQuerySecret.Id";
+    // AWS requires these four actions of a role whose function reads a stream; the local cloud reads the stream without the
+    // role.
+    const STREAM: [&str; 4] = [
+        "DescribeStream",
+        "GetShardIterator",
+        "GetRecords",
+        "ListStreams",
+    ];
     let mut granted: Vec<String> = Vec::new();
     let mut and = |lines: &[&str]| granted.extend(lines.iter().map(|line| (*line).to_owned()));
     match function {
@@ -106,14 +119,7 @@ fn granted_elsewhere(function: &str) -> BTreeSet<String> {
         "cooldown-cleanup" => and(&[QUERY_SECRET, "sqs:SendMessage CleanupFailures.Arn"]),
         "confirmation-notice" => {
             and(&[PHONES, "sqs:SendMessage NoticeFailures.Arn"]);
-            // AWS requires these four actions of a role whose function reads a stream; the local cloud reads the stream without
-            // the role.
-            for action in [
-                "DescribeStream",
-                "GetShardIterator",
-                "GetRecords",
-                "ListStreams",
-            ] {
+            for action in STREAM {
                 and(&[&format!("dynamodb:{action} ${{Table.Arn}}/stream/*")]);
             }
             // No stack here has push applications; the unit tests of `shared/aws/src/push.rs` cover these calls.
@@ -130,6 +136,15 @@ fn granted_elsewhere(function: &str) -> BTreeSet<String> {
                         &format!("sns:{action} {endpoints}"),
                     ]);
                 }
+            }
+        }
+        "events" => {
+            for action in STREAM {
+                and(&[&format!("dynamodb:{action} ${{Table.Arn}}/stream/*")]);
+            }
+            // AWS requires both of a publisher to an encrypted topic; the local cloud does not encrypt.
+            for action in ["kms:GenerateDataKey", "kms:Decrypt"] {
+                and(&[&format!("{action} {TOPIC_KEY}")]);
             }
         }
         _ => {}
@@ -230,7 +245,10 @@ fn only_the_operators_function_writes_the_record() {
             }
         }
     }
-    assert!(readers >= FUNCTIONS.len(), "each function reads the record");
+    assert!(
+        readers >= FUNCTIONS.len() - 1,
+        "each function but `events` reads the record"
+    );
 }
 
 fn is_main(granted: &Use) -> bool {
@@ -251,8 +269,9 @@ fn no_role_has_the_whole_table() {
             .iter()
             .filter(|granted| is_in_reach(granted))
         {
-            // Neither an HMAC key nor a signing key has an encryption context.
-            let has_none = ["kms:GenerateMac", "kms:Sign"].contains(&granted.action.as_str());
+            // Neither an HMAC key nor a signing key has an encryption context, nor has a topic.
+            let plain = ["kms:GenerateMac", "kms:Sign", "sns:Publish"];
+            let has_none = plain.contains(&granted.action.as_str());
             assert_eq!(granted.what.is_empty(), has_none, "{granted:?}");
             assert!(!granted.action.contains('*'), "{granted:?}");
         }
@@ -332,5 +351,65 @@ impl MakeWriter<'_> for Log {
 
     fn make_writer(&self) -> Self {
         self.clone()
+    }
+}
+
+/// Only the function publishes to the topic, and only systems subscribe to it.
+#[test]
+fn topic_admits_its_function_and_systems() {
+    let resources = &template()["Resources"];
+    assert_eq!(
+        resources["EventsTopic"]["Properties"],
+        json!({"KmsMasterKeyId": "EventsKey"})
+    );
+    let policy = &resources["EventsTopicPolicy"]["Properties"];
+    assert_eq!(policy["Topics"], json!([TOPIC]));
+    let deny = |sid: &str, action: &str, condition: Value| json!({"Sid": sid, "Effect": "Deny", "Principal": "*", "Action": action, "Resource": TOPIC, "Condition": condition});
+    let session = "arn:${AWS::Partition}:sts::${AWS::AccountId}:assumed-role/${EventsRole}/*";
+    let publishers = json!({"ArnNotLike": {"aws:PrincipalArn": ["EventsRole.Arn", session]}});
+    let protocols = json!({
+        "StringNotEquals": {"sns:Protocol": ["sqs", "lambda", "firehose", "https"]},
+        "Null": {"sns:Protocol": "false"},
+    });
+    let others = json!({
+        "Sid": "SubscribedFromOtherAccounts",
+        "Effect": "Allow",
+        "Principal": {"AWS": "EventSubscriberAccounts"},
+        "Action": "sns:Subscribe",
+        "Resource": TOPIC,
+    });
+    assert_eq!(
+        policy["PolicyDocument"]["Statement"],
+        json!([
+            deny("PublishedByTheFunctionOnly", "sns:Publish", publishers),
+            deny("DeliveredToSystemsOnly", "sns:Subscribe", protocols),
+            ["SubscribersElsewhere", others, "AWS::NoValue"],
+        ])
+    );
+}
+
+/// The alarms depend on names that the functions log.
+#[test]
+fn alarms_watch_what_the_functions_log() {
+    let resources = &template()["Resources"];
+    let metric = &resources["ReleaseLimitMetric"]["Properties"];
+    assert_eq!(metric["LogGroupName"], "PayoutsLogs");
+    let pattern = metric["FilterPattern"].as_str().unwrap();
+    let (_, logged) = pattern.split_once("$.message = \"").unwrap();
+    let (logged, _) = logged.split_once('"').unwrap();
+    let source = include_str!("../../../functions/payouts/src/lib.rs");
+    assert!(source.contains(&format!("\"{logged}\"")), "{logged}");
+    let alarm = &resources["ReleaseLimitAlarm"]["Properties"];
+    let transformation = &metric["MetricTransformations"][0];
+    assert_eq!(alarm["MetricName"], transformation["MetricName"]);
+    assert_eq!(alarm["Namespace"], transformation["MetricNamespace"]);
+    let late = &resources["EventsLateAlarm"]["Properties"];
+    assert_eq!(
+        late["Dimensions"],
+        json!([{"Name": "FunctionName", "Value": "EventsFunction"}])
+    );
+    for alarm in [alarm, late] {
+        let action = json!(["Alarmed", "AlarmTopicArn", "AWS::NoValue"]);
+        assert_eq!(alarm["AlarmActions"], json!([action]));
     }
 }

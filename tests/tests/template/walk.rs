@@ -36,6 +36,7 @@ impl Walk {
         walk.what_time_brings().await;
         walk.what_is_undone_late().await;
         walk.operators().await;
+        walk.events_are_published().await;
         walk
     }
 
@@ -319,7 +320,14 @@ impl Walk {
         self.world.deliver_due().await;
     }
 
-    /// No secret is logged or pushed.
+    /// The stream delivers every event of the walk to the function that publishes them.
+    async fn events_are_published(&self) {
+        let events = self.world.event_records().await;
+        let published = self.world.publish(events).await;
+        assert_eq!(published, json!({"batchItemFailures": []}));
+    }
+
+    /// No secret is logged, pushed or published.
     pub fn nothing_secret_is_output(&self, log: &str) {
         for name in [
             "plain_1",
@@ -348,6 +356,11 @@ impl Walk {
         }
         for (_, _, text) in self.world.push.all() {
             assert!(found(&text).is_empty(), "a push: {text}");
+        }
+        let published = self.world.topic.published();
+        assert!(published.len() > 50, "{} events", published.len());
+        for event in published {
+            assert!(found(&event.to_string()).is_empty(), "{event}");
         }
         for kind in Kind::ALL {
             assert!(

@@ -24,6 +24,7 @@ impl Invocation {
             "request.answered" => (text("http.route")?.to_owned(), true),
             "payout.handled" => (format!("payouts: {}", text("payout.operation")?), false),
             "notifications.handled" => ("confirmation-notice".to_owned(), false),
+            "events.handled" => ("events".to_owned(), false),
             "cleanup.finished" => ("cooldown-cleanup".to_owned(), false),
             _ => return None,
         };

@@ -11,7 +11,7 @@ mod examples;
 mod numbers;
 mod operations;
 mod rejections;
-mod schemas;
+pub(crate) mod schemas;
 mod v30;
 
 use crate::problems;
@@ -118,7 +118,7 @@ pub fn document() -> Value {
 }
 
 /// Sorts the members of objects, independent of `serde_json`'s map type.
-fn sorted(value: Value) -> Value {
+pub(crate) fn sorted(value: Value) -> Value {
     match value {
         Value::Object(members) => {
             let members: BTreeMap<_, _> = members.into_iter().collect();

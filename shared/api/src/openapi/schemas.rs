@@ -1,5 +1,6 @@
 //! The schemas of all bodies, in one consistent form.
 
+use crate::cloud_event::CloudEvent;
 use crate::replies::{
     Agreement, Cards, Event, Freeze, Page, Payout, Problem, Rebind, Session, Settlement,
     TestTransaction,
@@ -8,6 +9,7 @@ use crate::requests;
 use crate::routes::Route;
 use crate::schema::IdempotencyKey;
 use domain::error_code::ErrorCode;
+use domain::event_kind::EventKind;
 use domain::next_action::NextAction;
 use schemars::generate::{Contract, SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -59,15 +61,7 @@ pub(super) fn components() -> Map<String, Value> {
         .filter(|code| !code.is_reply())
         .map(|code| code.as_str())
         .collect();
-    let codes = &mut schemas["ErrorCode"];
-    codes["enum"]
-        .as_array_mut()
-        .expect("words")
-        .retain(|code| !others.iter().any(|other| code == other));
-    let description = codes["description"].as_str().expect("a text").lines();
-    let is_other = |line: &&str| others.iter().any(|other| line.contains(other));
-    let description = description.filter(|line| !is_other(line));
-    codes["description"] = description.collect::<Vec<_>>().join("\n").into();
+    drop_words(&mut schemas["ErrorCode"], &others);
     name_routes(&mut schemas["NextAction"]);
     for (name, public) in PUBLIC_NAMES {
         let schema = schemas.remove(name).expect("a schema");
@@ -75,6 +69,32 @@ pub(super) fn components() -> Map<String, Value> {
     }
     schemas.values_mut().for_each(rename);
     schemas
+}
+
+/// The schemas of the events for other systems, with the kinds that are published.
+pub(crate) fn of_events(published: &[EventKind]) -> Map<String, Value> {
+    let mut generator = generator(Contract::Serialize);
+    generator.subschema_for::<CloudEvent>();
+    let mut schemas = generator.take_definitions(true);
+    schemas.values_mut().for_each(tidy);
+    let internal = EventKind::ALL.iter();
+    let internal = internal.filter(|kind| !published.contains(kind));
+    let internal: Vec<&str> = internal.map(|kind| kind.as_str()).collect();
+    drop_words(&mut schemas["EventKind"], &internal);
+    schemas
+}
+
+/// Removes words of a vocabulary, with their lines in its description.
+fn drop_words(vocabulary: &mut Value, dropped: &[&str]) {
+    let words = vocabulary["enum"].as_array_mut().expect("words");
+    words.retain(|word| !dropped.iter().any(|other| word == other));
+    let lines = vocabulary["description"].as_str().expect("a text").lines();
+    let is_dropped = |line: &&str| {
+        let mut dropped = dropped.iter();
+        dropped.any(|word| line.contains(&format!("`{word}`")))
+    };
+    let kept: Vec<&str> = lines.filter(|line| !is_dropped(line)).collect();
+    vocabulary["description"] = kept.join("\n").into();
 }
 
 /// Types whose Rust name differs from the name in the description.

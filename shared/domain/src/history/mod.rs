@@ -6,7 +6,11 @@ pub mod canonical_json;
 pub mod chain;
 pub mod event;
 mod fact;
+#[cfg(any(test, feature = "schema"))]
+mod vectors;
 
 pub use canonical_json::canonical;
 pub use chain::{ChainedEvent, GENESIS, chain, hash};
 pub use event::{Event, Recorded, UnreadableEvent};
+#[cfg(any(test, feature = "schema"))]
+pub use vectors::vectors;
