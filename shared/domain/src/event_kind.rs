@@ -95,5 +95,7 @@ vocabulary! {
         PushTargetRefreshed = "push_target_refreshed",
         /// A device logged in for the first time.
         DeviceAdded = "device_added",
+        /// The merchant was created. The first event of its history.
+        MerchantCreated = "merchant_created",
     }
 }

@@ -4,6 +4,7 @@
 //! - [`merchant`], [`rebind`], [`card`], [`payout`], [`settlement`]: the state; [`contact`]: changes of the record.
 //! - [`history`], [`notification`], [`sms`], [`integration`]: the events, the messages that they cause, and what other
 //!   systems receive.
+//! - [`onboarding`]: a new merchant, and what is wrong with its description.
 //! - [`policy`], [`window`]: the numbers of the rules, and sliding-window limits.
 //! - [`pii`], [`secret`], [`password_hash`], [`mask`]: personal data and secrets as types.
 //! - [`operator`]: who acts for the acquirer, and what takes two persons.
@@ -34,6 +35,7 @@ pub mod mask;
 pub mod merchant;
 pub mod next_action;
 pub mod notification;
+pub mod onboarding;
 pub mod operator;
 pub mod password_hash;
 pub mod payout;

@@ -223,7 +223,8 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         | Event::SettlementApplied(_)
         | Event::DocumentRenewed(_)
         | Event::SessionsEnded(_)
-        | Event::PushTargetRefreshed(_) => None,
+        | Event::PushTargetRefreshed(_)
+        | Event::MerchantCreated(_) => None,
     }
 }
 

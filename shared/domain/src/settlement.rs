@@ -159,7 +159,7 @@ impl From<&Settlement> for SettlementChange {
 /// The requested settings, if this merchant may have them.
 ///
 /// `daily_limit_max_fen` is the highest daily limit of the merchant's tier, `fee_rate_bp` the fee in force.
-fn check(
+pub(crate) fn check(
     change: &SettlementChange,
     daily_limit_max_fen: u64,
     fee_rate_bp: u32,

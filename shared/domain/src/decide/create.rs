@@ -61,12 +61,18 @@ impl CardFacts {
         let bin = bins::lookup(number);
         Self {
             bank_code: bin.map(|bin| bin.bank_code.to_owned()),
-            card_type: bin.map_or(CardType::Unknown, |bin| bin.card_type),
+            card_type: Self::card_type(number),
             last4: number.last4().to_owned(),
             has_check_digit: number.has_check_digit(),
             fingerprint,
             previous_fingerprint,
         }
+    }
+
+    /// The type of a card in the prefix table.
+    #[must_use]
+    pub fn card_type(number: &CardNumber) -> CardType {
+        bins::lookup(number).map_or(CardType::Unknown, |bin| bin.card_type)
     }
 
     /// The card with these facts.

@@ -76,7 +76,8 @@ impl Context<'_> {
         let rebind = announced.and_then(|number| self.merchant.numbered(number));
         let is_standby = |rebind: &&Rebind| before.standby(&rebind.new_card.card_id).is_some();
         let mut ended: Vec<&Rebind> = rebind.into_iter().filter(is_standby).collect();
-        let of_hold = undone.map(|last| last.number);
+        // The activation of a card from onboarding has no rebind.
+        let of_hold = undone.map(|last| last.number).filter(|number| *number > 0);
         for number in before.open.into_iter().chain(of_hold) {
             ended.push(self.loaded(number)?);
         }

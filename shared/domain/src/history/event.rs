@@ -162,6 +162,7 @@ events! {
     PushTargetRemoved(PushTargetRemoved),
     PushTargetRefreshed(PushTargetChanged),
     DeviceAdded(NoFacts),
+    MerchantCreated(MerchantCreated),
 }
 
 /// Declares the facts of an event: the struct and both directions of its JSON. Each field is the member with the same
@@ -190,8 +191,10 @@ macro_rules! facts {
     )+};
 }
 
+mod created;
 mod payouts;
 
+pub use created::MerchantCreated;
 pub use payouts::{OfPayout, PayoutReleased, PayoutSending};
 
 facts! {

@@ -45,7 +45,10 @@ fn missing_or_malformed_fact_is_named() {
                 "rebind_id" => kind == EventKind::Frozen,
                 "reason" => matches!(kind, EventKind::Frozen | EventKind::ChangeNotified),
                 "release" | "key_thumbprint" => kind == EventKind::PayoutSending,
-                "effective_at" => kind == EventKind::ChangeNotified,
+                "effective_at" => {
+                    matches!(kind, EventKind::ChangeNotified | EventKind::MerchantCreated)
+                }
+                "cooldown_until" => kind == EventKind::MerchantCreated,
                 _ => false,
             };
             match Event::read(kind, &missing) {

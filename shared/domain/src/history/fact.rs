@@ -6,7 +6,9 @@ use crate::decide::{BankAnswer, NotifiedBy};
 use crate::error_code::ErrorCode;
 use crate::ids::{CardId, PayoutId, ProposalId, RebindId};
 use crate::lang::Lang;
+use crate::onboarding::CreatedBy;
 use crate::operator::ProposalKind;
+use crate::profile::EntityType;
 use crate::push::PushPlatform;
 use crate::rebind::{OtpPurpose, Purpose, Reason};
 use crate::settlement::{Cycle, PayoutTime, Settlement};
@@ -110,6 +112,8 @@ texts! {
     PayoutTime: PayoutTime::to_string, PayoutTime::parse;
     Lang: |lang: &Lang| lang.as_str(), Lang::parse;
     Cycle: |cycle: &Cycle| cycle.as_str(), Cycle::parse;
+    CreatedBy: |by: &CreatedBy| by.as_str(), CreatedBy::parse;
+    EntityType: |kind: &EntityType| kind.as_str(), EntityType::parse;
     ErrorCode: |code: &ErrorCode| code.as_str(), ErrorCode::parse;
     PushPlatform: |platform: &PushPlatform| platform.as_str(), PushPlatform::parse;
     Purpose: |purpose: &Purpose| purpose.as_str(), Purpose::parse;

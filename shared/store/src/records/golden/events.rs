@@ -10,14 +10,17 @@ use domain::contact::ContactField;
 use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
 use domain::history::event::{
-    Activated, AgreementSigned, ChangeProposed, CodeSent, Event, EventCard, Frozen, NoFacts,
+    Activated, AgreementSigned, ChangeProposed, CodeSent, Event, EventCard, Frozen, MerchantCreated,
+    NoFacts,
     Nullable, OfPayout, OfRebind, PayoutReleased, PayoutSending, Rejected, SecurityChanged,
     SettlementChanged,
 };
 use domain::history::{ChainedEvent, Recorded, hash};
 use domain::ids::{CardId, MerchantId, PayoutId, ProposalId, RebindId};
 use domain::lang::Lang;
+use domain::merchant::EntityType;
 use domain::notification::Notification;
+use domain::onboarding::CreatedBy;
 use domain::operator::ProposalKind;
 use domain::pii::Phone;
 use domain::rebind::{OtpPurpose, Reason, Sealed};
@@ -271,6 +274,24 @@ fn golden() -> Vec<Golden> {
                     }),
                 ),
                 [on_file(), Notification::Previous],
+            ),
+            true,
+        ),
+        (
+            "event_merchant_created",
+            event(
+                1,
+                Event::MerchantCreated(MerchantCreated {
+                    by: CreatedBy::Registry,
+                    entity_type: EntityType::SoleTrader,
+                    card_id: Nullable(Some(card().card_id)),
+                    last4: Nullable(Some("1009".to_owned())),
+                    old_card_id: Nullable(None),
+                    effective_at: Some(at(1_795_399_200)),
+                    cooldown_until: Some(at(1_795_399_200)),
+                    settings: settlement(Cycle::T1, "06:00"),
+                    unsent_payouts: 2,
+                }),
             ),
             true,
         ),
