@@ -30,7 +30,6 @@ const LONG_FUNCTIONS: [(&str, &str); 8] = [
         "parameters",
         "a table: the parameters of the API description",
     ),
-    ("seed", "a list: the items of a sandbox merchant"),
 ];
 /// Characters of a test name.
 const TEST_NAME_MAX: usize = 60;

@@ -356,7 +356,7 @@ impl<T: Table> Store<T> {
         Ok(parts)
     }
 
-    fn free_number(
+    pub(super) fn free_number(
         &self,
         fingerprint: &Mac,
         person: Person<'_>,

@@ -9,7 +9,7 @@
 //! | `M#<merchant>`, `E#<seq>` | a history event; outbox of its notifications (`notice`) | once; its outbox part until sent |
 //! | `M#<merchant>`, `R#<number>` | a rebind, with the encrypted number of its card until it ends, and with claims (`c_…`) | each step |
 //! | `M#<merchant>`, `Y` | the merchant state: version, pointer, cooldown, settings, counters, sessions (`s0`–`s4`) | each step |
-//! | § `M#<merchant>`, `Z` | the profile: the acquirer's record of the merchant | by the acquirer |
+//! | § `M#<merchant>`, `Z` | the profile: the acquirer's record of the merchant, and a keyed hash of what it was created from | by the acquirer |
 //! | `M#<merchant>`, `N#<id>#<tag>` | a push target with its encrypted token | by the merchant |
 //! | `M#<merchant>`, `P#<time>#<payout>` | a pending payout | created, assigned, being paid; deleted once sent or returned |
 //! | `O#<payout>`, `O` | a payout under the acquirer's id, which makes its creation idempotent | with each change |
@@ -45,6 +45,7 @@
 //! | payout being paid, sent or returned, merchant given | 1 batch get beside 1 get, 1 transaction | 3 RRU, 8 WRU |
 //! | pending payouts, history | 2 queries | 1 RRU per 4 KB |
 //! | a step on a card: merchant state, profile, its rebind | 1 batch get beside 1 get, 1 transaction | 2.5 RRU |
+//! | a new merchant: profile, account, state, event, card, holders | 1 get, 1 transaction | 1 RRU, 2 WRU an item |
 //! | freeze: account, merchant, transaction | 3 calls | 2 RRU, 6 WRU and more |
 //! | wrong freeze code: account, merchant, two counts | 4 calls | 2 RRU, 2 WRU |
 //! | due items | 1 query per month and shard, and 1 more per 200 due items | 0.5 RRU, and 0.5 per 4 KB of keys |
@@ -83,6 +84,7 @@ pub mod item;
 pub mod keys;
 pub mod login;
 pub mod meter;
+pub mod onboard;
 pub mod operator;
 pub mod outbox;
 pub mod payout;

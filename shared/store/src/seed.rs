@@ -1,26 +1,19 @@
-//! Inserts merchants into the table: the acquirer's onboarding, and the fixed test world of the local system and the
-//! tests.
+//! Inserts the fixed test world of the local system and the tests.
 
-use super::Store;
 use super::client::{Get, Table};
 use super::item::Item;
-use super::keys::{
-    PROFILE, STATE, account_key, card_number_key, card_sk, key, logins_key, merchant_pk, payout_key,
-};
-use super::payout::entry_key;
-use super::records::{
-    account, card, card_holders, item_of, logins, merchant_state, payout, profile,
-};
+use super::keys::{account_key, card_number_key, logins_key};
+use super::records::{account, card_holders, item_of, logins};
+use super::{Store, onboard};
 use application::crypto::{HashPurpose, Keys, password};
-use application::ports::{DataKey, KeyService, PortError};
-use domain::decide::CardFacts;
+use application::ports::{KeyService, PortError};
 use domain::device::{KnownDevice, Logins};
 use domain::error_code::ErrorCode;
 use domain::format::DocumentExpiry;
-use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
-use domain::login::{Account, Failures};
-use domain::merchant::{BoundCard, EntityType, LastActivation, MerchantState, Profile};
-use domain::payout::{Payout, PayoutState, Releases};
+use domain::ids::{MerchantId, PayoutId, RebindId};
+use domain::login::Failures;
+use domain::merchant::{EntityType, LastActivation};
+use domain::onboarding::{Migration, Onboarding, UnsentPayout};
 use domain::pii::typed::{Field, fold};
 use domain::pii::{CardNumber, DocumentType, IdNumber, PersonName, Phone};
 use domain::policy::{DAY_S, HOUR_S};
@@ -178,10 +171,50 @@ impl SeedMerchant {
             )),
         }
     }
+
+    /// The merchant without its known devices and its history.
+    fn onboarding(&self, now: Timestamp) -> Result<Onboarding, PortError> {
+        let malformed = |field| bad(field, ErrorCode::RequestMalformed);
+        let document = &self.id_document;
+        let number = IdNumber::parse(document.document_type, document.number.expose());
+        let card = self.active_card.as_ref();
+        let card = card.map(|card| CardNumber::parse(card.card_number.expose()));
+        let payouts = self.unsent_payouts.iter().map(|unsent| {
+            let payout_id = PayoutId::parse(&unsent.payout_id);
+            Ok(UnsentPayout {
+                payout_id: payout_id.ok_or_else(|| malformed("payout_id"))?,
+                amount_fen: unsent.amount_fen,
+                created_at: now.plus_s(-unsent.created_hours_ago * HOUR_S),
+            })
+        });
+        let merchant_id = MerchantId::parse(&self.merchant_id);
+        Ok(Onboarding {
+            merchant_id: merchant_id.ok_or_else(|| malformed("merchant_id"))?,
+            account: fold(Field::Account, &self.account),
+            password_hash: password::hash(&self.password)?,
+            entity_type: self.entity_type,
+            legal_name: PersonName::new(&self.legal_name),
+            settlement_name: self.settlement_name.as_deref().map(PersonName::new),
+            document: number.map_err(|code| bad("number", code))?,
+            id_expires_on: self.expiry(now)?,
+            phone_on_file: Phone::parse(&self.phone_on_file)
+                .map_err(|code| bad("phone_on_file", code))?,
+            opened_at: now.plus_s(-self.opened_days_ago * DAY_S),
+            daily_limit_max_fen: self.tier.daily_limit_max_fen,
+            fee_rate_bp: self.tier.fee_rate_bp,
+            settlement: self.settlement.settlement()?,
+            card: card.transpose().map_err(|code| bad("card_number", code))?,
+            migration: Migration {
+                unsent_payouts: payouts.collect::<Result<_, _>>()?,
+                ..Migration::default()
+            },
+        })
+    }
 }
 
 impl<T: Table> Store<T> {
-    /// Inserts one merchant with account and card. Existing items of this merchant are replaced.
+    /// Inserts one merchant with account and card, and an empty history. Existing items of this merchant are replaced.
+    /// [`Store::onboard`] creates merchants outside the test world.
     ///
     /// # Errors
     /// When the description is invalid, the account is another merchant's after folding, or the table or the keys fail.
@@ -191,104 +224,20 @@ impl<T: Table> Store<T> {
         seed: &SeedMerchant,
         now: Timestamp,
     ) -> Result<(), PortError> {
-        let policy = self.policy;
-        let merchant_id = MerchantId::parse(&seed.merchant_id).ok_or_else(|| {
-            PortError::Permanent("the test world", "invalid merchant id".to_owned())
-        })?;
-        let id = merchant_id.as_str();
-        let document = &seed.id_document;
-        let number = IdNumber::parse(document.document_type, document.number.expose())
-            .map_err(|code| bad("number", code))?;
-        let phone = Phone::parse(&seed.phone_on_file).map_err(|code| bad("phone_on_file", code))?;
-        let account_mac = self.account_mac(keys, seed, &merchant_id).await?;
-
-        let profile = Profile {
-            merchant_id: merchant_id.clone(),
-            version: 1,
-            account: account_mac.clone(),
-            entity_type: seed.entity_type,
-            legal_name: PersonName::new(&seed.legal_name),
-            settlement_name: seed.settlement_name.as_deref().map(PersonName::new),
-            id_number_mac: keys.document(&number).await?,
-            document_type: number.kind(),
-            id_expires_on: seed.expiry(now)?,
-            phone_on_file: phone,
-            previous_phone: None,
-            opened_at: now.plus_s(-seed.opened_days_ago * DAY_S),
-            daily_limit_max_fen: seed.tier.daily_limit_max_fen,
-            fee_rate_bp: seed.tier.fee_rate_bp,
-            sealed_id_number: Some(
-                keys.seal(DataKey::Identity, &[("merchant_id", id)], number.expose())
-                    .await?,
-            ),
-            history_key: Some(keys.new_history_key(id).await?),
-        };
-        let mut state = MerchantState {
-            security_changed_at: seed
-                .security_changed_hours_ago
-                .map(|hours| now.plus_s(-hours * HOUR_S)),
-            ..MerchantState::onboarded(seed.settlement.settlement()?)
-        };
-        let pk = merchant_pk(&merchant_id);
-        let mut items = vec![item_of(
-            key(pk.as_str(), PROFILE),
-            profile::attributes(&profile)?,
-        )];
-        if let Some(card) = &seed.active_card {
-            let number = CardNumber::parse(card.card_number.expose())
-                .map_err(|code| bad("card_number", code))?;
-            let fingerprint = keys.mac(HashPurpose::Card, &[number.expose()]).await?;
-            let facts = CardFacts::new(&number, fingerprint, None);
-            let card_id = CardId::new(0, &application::crypto::random()?);
-            let card = facts.card(card_id, profile.opened_at);
-            let context = [("merchant_id", id), ("card_id", card.card_id.as_str())];
-            let sealed = keys.seal(DataKey::Card, &context, number.expose()).await?;
-            items.push(item_of(
-                key(pk.as_str(), card_sk(&card.card_id)),
-                card::attributes(&sealed),
-            ));
-            items.push(item_of(
-                card_number_key(&facts.fingerprint),
-                card_holders::attributes(&merchant_id, &card.card_id, &profile.id_number_mac),
-            ));
-            state.active = Some(BoundCard {
-                card,
-                fingerprint: facts.fingerprint,
-                unsent: 0,
-                sending: 0,
-            });
-        }
-        for unsent in &seed.unsent_payouts {
-            let payout_id = PayoutId::parse(&unsent.payout_id)
-                .ok_or_else(|| bad("payout_id", ErrorCode::RequestMalformed))?;
-            let created_at = now.plus_s(-unsent.created_hours_ago * HOUR_S);
-            let payout = Payout {
-                releases: Releases::default(),
-                payout_id,
-                amount_fen: unsent.amount_fen,
-                created_at,
-                card: state.paying_card(created_at).cloned(),
-                state: PayoutState::Unsent,
-            };
-            match &mut state.active {
-                Some(active) => active.unsent += 1,
-                None => state.held_payouts += 1,
-            }
-            items.push(item_of(
-                payout_key(&payout.payout_id),
-                payout::attributes(&merchant_id, &payout)?,
-            ));
-            items.push(item_of(
-                entry_key(&merchant_id, &payout),
-                payout::entry_attributes(&payout)?,
-            ));
-        }
+        let new = seed.onboarding(now)?;
+        self.check_account(keys, &new).await?;
+        let keyed = onboard::keyed(keys, &new, now).await?;
+        let mut records = new.records(&keyed.parts, self.policy, now);
+        let state = &mut records.state;
+        state.security_changed_at = seed
+            .security_changed_hours_ago
+            .map(|hours| now.plus_s(-hours * HOUR_S));
         if let Some(days) = seed.last_rebind_days_ago {
             let activated_at = now.plus_s(-days * DAY_S);
             let times = Activation {
                 activated_at,
-                effective_at: activated_at.plus_s(policy.hold_s),
-                cooldown_until: activated_at.plus_s(policy.cooldown_s),
+                effective_at: activated_at.plus_s(self.policy.hold_s),
+                cooldown_until: activated_at.plus_s(self.policy.cooldown_s),
                 waits: false,
             };
             state.cooldown_until = Some(times.cooldown_until);
@@ -300,10 +249,16 @@ impl<T: Table> Store<T> {
                 old_card: None,
             });
         }
-        let attributes = merchant_state::attributes(&merchant_id, &state, now, self.due_shards)?;
-        items.push(item_of(key(pk, STATE), attributes));
-        items.extend(
-            self.login_items(keys, seed, &profile, &account_mac, now)
+        let items = self.record_items(&records, &keyed.cards, now)?;
+        let mut items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
+        let merchant = &new.merchant_id;
+        items.extend(keyed.cards.iter().map(|card| {
+            let person = &records.profile.id_number_mac;
+            let holder = card_holders::attributes(merchant, &card.card_id, person);
+            item_of(card_number_key(&card.fingerprint), holder)
+        }));
+        items.push(
+            self.logins(keys, seed, &new, &records.profile.account, now)
                 .await?,
         );
         for item in items {
@@ -312,15 +267,14 @@ impl<T: Table> Store<T> {
         Ok(())
     }
 
-    /// The keyed hash of the merchant's account. Two accounts that fold alike would be one, so the second one is refused.
-    async fn account_mac<K: KeyService>(
+    /// Refuses the account of another merchant: two accounts that fold alike would be one.
+    async fn check_account<K: KeyService>(
         &self,
         keys: &Keys<K>,
-        seed: &SeedMerchant,
-        merchant_id: &MerchantId,
-    ) -> Result<Mac, PortError> {
-        let folded = fold(Field::Account, &seed.account);
-        let mac = keys.mac(HashPurpose::Account, &[folded.expose()]).await?;
+        new: &Onboarding,
+    ) -> Result<(), PortError> {
+        let account = new.account.expose();
+        let mac = keys.mac(HashPurpose::Account, &[account]).await?;
         let get = Get {
             key: account_key(&mac.0),
             only: None,
@@ -328,34 +282,25 @@ impl<T: Table> Store<T> {
         };
         let existing = self.table.get(get).await?;
         let existing = existing.as_ref().map(account::read).transpose()?;
-        let is_taken = existing.is_some_and(|account| account.merchant_id != *merchant_id);
-        if folded.expose().is_empty() || is_taken {
+        let is_taken = existing.is_some_and(|account| account.merchant_id != new.merchant_id);
+        if account.is_empty() || is_taken {
             return Err(PortError::Permanent(
                 "the test world",
                 "the account is empty or another merchant's".to_owned(),
             ));
         }
-        Ok(mac)
+        Ok(())
     }
 
-    /// The account and its known devices.
-    async fn login_items<K: KeyService>(
+    /// The account's known devices.
+    async fn logins<K: KeyService>(
         &self,
         keys: &Keys<K>,
         seed: &SeedMerchant,
-        profile: &Profile,
-        account_mac: &Mac,
+        new: &Onboarding,
+        account: &Mac,
         now: Timestamp,
-    ) -> Result<Vec<Item>, PortError> {
-        let account = Account {
-            merchant_id: profile.merchant_id.clone(),
-            password_hash: password::hash(&seed.password)?.expose().to_owned(),
-            version: 1,
-            legal_name_masked: profile.legal_name.masked(),
-            entity_type: seed.entity_type,
-            id_expires_on: profile.id_expires_on,
-        };
-        let folded = fold(Field::Account, &seed.account);
+    ) -> Result<Item, PortError> {
         let mut logins = Logins {
             revision: 1,
             ..Logins::default()
@@ -363,20 +308,15 @@ impl<T: Table> Store<T> {
         for device in &seed.known_devices {
             logins.devices.push(KnownDevice {
                 hash: keys
-                    .device(folded.expose(), device.device_id.expose())
+                    .device(new.account.expose(), device.device_id.expose())
                     .await?,
                 first_seen: now.plus_s(-device.first_login_days_ago * DAY_S),
                 last_used: now,
                 failures: Failures::default(),
             });
         }
-        Ok(vec![
-            item_of(account_key(&account_mac.0), account::attributes(&account)),
-            item_of(
-                logins_key(&account_mac.0),
-                logins::attributes(&logins, now)?,
-            ),
-        ])
+        let attributes = logins::attributes(&logins, now)?;
+        Ok(item_of(logins_key(&account.0), attributes))
     }
 }
 

@@ -37,6 +37,8 @@ pub enum HashPurpose {
     Deposit,
     /// Push tokens, to distinguish them.
     Push,
+    /// Everything that was stated about a new merchant, to recognise a repetition.
+    Onboarding,
 }
 
 impl HashPurpose {
@@ -58,6 +60,7 @@ impl HashPurpose {
         Self::Freeze,
         Self::Deposit,
         Self::Push,
+        Self::Onboarding,
     ];
 
     /// The key that protects the purpose. Who holds the key can test guesses, so a guessable value is never under a key
@@ -73,7 +76,11 @@ impl HashPurpose {
             | Self::Reading
             | Self::Push => HashKey::LookUp,
             // A body can contain the number of a document.
-            Self::Card | Self::IdNumber | Self::BodyWithCard | Self::OperatorBody => {
+            Self::Card
+            | Self::IdNumber
+            | Self::BodyWithCard
+            | Self::OperatorBody
+            | Self::Onboarding => {
                 HashKey::CardAndId
             }
             Self::Code | Self::Phone | Self::Deposit | Self::BodyWithCode => HashKey::Codes,
@@ -100,6 +107,7 @@ impl HashPurpose {
             Self::Freeze => "freeze",
             Self::Deposit => "deposit",
             Self::Push => "push",
+            Self::Onboarding => "onboarding",
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use super::stored::{Stored, stored};
 use super::{Attributes, check_version, version};
-use crate::item::{Item, b, get_json, get_n, json, n, opt_b};
+use crate::item::{Item, b, get_json, get_n, json, n, opt_b, opt_s, s};
 use application::ports::PortError;
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::merchant::{EntityType, PreviousPhone, Profile};
 use domain::pii::DocumentType;
-use domain::rebind::Sealed;
+use domain::rebind::{Mac, Sealed};
 use serde::{Deserialize, Serialize};
 
 stored! {
@@ -71,6 +72,20 @@ impl Stored<PreviousPhone> for PreviousPhoneV1 {
 
 /// The merchant's wrapped history key.
 pub(crate) const HISTORY_KEY: &str = "history_key";
+
+/// The keyed hash of what the merchant was created from. A change of the profile keeps it.
+const CREATED_AS: &str = "created_as";
+
+/// The attribute of a new profile beside [`attributes`].
+#[must_use]
+pub fn creation(content: &Mac) -> (&'static str, Option<AttributeValue>) {
+    (CREATED_AS, Some(s(&content.0)))
+}
+
+/// What the merchant was created from; `None` for a merchant of the test world.
+pub(crate) fn created_as(item: &Item) -> Option<Mac> {
+    opt_s(item, CREATED_AS).map(|hash| Mac(hash.to_owned()))
+}
 
 /// The profile's attributes.
 pub fn attributes(profile: &Profile) -> Result<Attributes, PortError> {

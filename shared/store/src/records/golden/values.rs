@@ -159,7 +159,12 @@ fn merchants() -> Vec<Record> {
         let item = item_of(key(merchant_pk(&merchant()), PROFILE), attributes);
         record(name, profile, item, profile::read)
     };
+    let mut created_profile = of_profile("profile_created", profile_of_trader());
+    let content = profile::creation(&Mac("1.c29tZSBjb250ZW50".to_owned()));
+    let item = created_profile.written.take().unwrap_or_default();
+    created_profile.written = Some(item_of(item, vec![content]));
     vec![
+        created_profile,
         of_state("merchant_state_new", new),
         of_state("merchant_state", full_state()),
         of_profile("profile", profile_of_trader()),
