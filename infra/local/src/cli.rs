@@ -179,15 +179,16 @@ Exit codes:
         name = "openapi",
         after_long_help = "\
 Leaves behind:
-  infra/openapi.json      OpenAPI 3.1
-  infra/openapi-3.0.json  OpenAPI 3.0.3
+  infra/openapi.json                   OpenAPI 3.1
+  infra/openapi-3.0.json               OpenAPI 3.0.3
+  infra/operator/merchant.schema.json  JSON Schema of a line of `rebindctl merchants import`
 
 Examples:
   cargo local openapi
   cargo local openapi --check
 
 Exit codes:
-  0  both files are up to date
+  0  the files are up to date
   1  with --check, a file is not up to date; otherwise, a file cannot be written
   2  the command line is not valid"
     )]

@@ -11,7 +11,7 @@ use crate::paths::workspace;
 /// A generated description.
 #[derive(Clone, Copy, Debug)]
 pub enum Description {
-    /// `infra/openapi.json` and its copy in OpenAPI 3.0.3.
+    /// `infra/openapi.json`, its copy in OpenAPI 3.0.3, and the schema of a new merchant.
     OpenApi,
     /// `infra/asyncapi.json`.
     AsyncApi,
@@ -29,6 +29,10 @@ fn files(description: Description) -> Result<Vec<(PathBuf, String)>, Error> {
             Ok(vec![
                 file("openapi.json", &document),
                 file("openapi-3.0.json", &old),
+                file(
+                    "operator/merchant.schema.json",
+                    &api::operator::new_merchant_schema(),
+                ),
             ])
         }
         Description::AsyncApi => {

@@ -20,6 +20,7 @@ use crate::routes::{Authentication, KeyRule, Route};
 use domain::error_code::ErrorCode;
 use domain::time::Timestamp;
 use operations::{Body, Operation, Problems, Success};
+use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -57,6 +58,12 @@ const JSON: &str = "application/json";
 
 fn at(text: &str) -> Time {
     Time(Timestamp::parse_rfc3339(text).expect("a time"))
+}
+
+/// The JSON Schema of one type, as a document of its own.
+#[must_use]
+pub(crate) fn root_schema<T: JsonSchema>() -> Value {
+    schemas::root::<T>()
 }
 
 /// The description in OpenAPI 3.1.

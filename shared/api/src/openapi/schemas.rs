@@ -11,6 +11,7 @@ use crate::schema::IdempotencyKey;
 use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
 use domain::next_action::NextAction;
+use schemars::JsonSchema;
 use schemars::generate::{Contract, SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
@@ -95,6 +96,20 @@ fn drop_words(vocabulary: &mut Value, dropped: &[&str]) {
     };
     let kept: Vec<&str> = lines.filter(|line| !is_dropped(line)).collect();
     vocabulary["description"] = kept.join("\n").into();
+}
+
+/// The schema of one type, as a document of its own.
+pub(super) fn root<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.contract = Contract::Deserialize;
+    });
+    let schema = settings.into_generator().into_root_schema_for::<T>();
+    let mut schema = schema.to_value();
+    tidy(&mut schema);
+    if let Some(Value::Object(definitions)) = schema.get_mut("$defs") {
+        definitions.values_mut().for_each(tidy);
+    }
+    schema
 }
 
 /// Types whose Rust name differs from the name in the description.

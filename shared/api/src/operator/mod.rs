@@ -3,15 +3,26 @@
 
 mod caller;
 mod grounds;
+pub mod new_merchant;
 mod replies;
 mod requests;
 mod routes;
+mod sent;
 
 pub use caller::OperatorRoles;
 pub use grounds::grounds;
+pub use new_merchant::NewMerchant;
 pub use replies::{Account, AuditedEvents, Document, Merchant, Phone, Proposal, Proposals};
 pub use requests::{
     Approve, ConfirmNotified, LookUp, ProposeContactChange, ProposeCoreKey, ProposeUnfreeze,
     RenewDocument,
 };
 pub use routes::OperatorRoute;
+pub use sent::{Sent, Strays};
+
+/// The JSON Schema of a new merchant.
+#[cfg(feature = "schema")]
+#[must_use]
+pub fn new_merchant_schema() -> serde_json::Value {
+    crate::openapi::root_schema::<NewMerchant>()
+}

@@ -43,7 +43,7 @@ pub enum HashPurpose {
 
 impl HashPurpose {
     /// All purposes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Account,
         Self::Device,
         Self::Source,
