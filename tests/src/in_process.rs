@@ -717,7 +717,8 @@ impl InProcess {
     }
 }
 
-async fn create_table(client: &Client) {
+/// Creates both tables.
+pub async fn create_table(client: &Client) {
     let attribute = |name: &str, kind| {
         AttributeDefinition::builder()
             .attribute_name(name)

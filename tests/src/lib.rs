@@ -17,6 +17,7 @@ pub mod load;
 pub mod local_cloud;
 pub mod merchant;
 pub mod metrics;
+pub mod new_merchants;
 pub mod openapi;
 pub mod operators;
 pub mod payloads;

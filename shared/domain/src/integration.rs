@@ -128,6 +128,10 @@ pub fn integration(event: &Event) -> Option<Integration<'_>> {
             Some(ended) => rebind(ended, StateName::Cancelled, None),
             None => Some(Integration::default()),
         },
+        Event::MerchantCreated(event) => Some(Integration {
+            card_id: event.card_id.0.as_ref(),
+            ..Integration::default()
+        }),
         Event::CardUnbound(event) => Some(Integration {
             card_id: Some(&event.card.card_id),
             ..Integration::default()

@@ -80,9 +80,7 @@ impl HashPurpose {
             | Self::IdNumber
             | Self::BodyWithCard
             | Self::OperatorBody
-            | Self::Onboarding => {
-                HashKey::CardAndId
-            }
+            | Self::Onboarding => HashKey::CardAndId,
             Self::Code | Self::Phone | Self::Deposit | Self::BodyWithCode => HashKey::Codes,
             Self::Freeze => HashKey::Freeze,
         }

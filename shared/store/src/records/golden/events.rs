@@ -10,10 +10,9 @@ use domain::contact::ContactField;
 use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
 use domain::history::event::{
-    Activated, AgreementSigned, ChangeProposed, CodeSent, Event, EventCard, Frozen, MerchantCreated,
-    NoFacts,
-    Nullable, OfPayout, OfRebind, PayoutReleased, PayoutSending, Rejected, SecurityChanged,
-    SettlementChanged,
+    Activated, AgreementSigned, ChangeProposed, CodeSent, Event, EventCard, Frozen,
+    MerchantCreated, NoFacts, Nullable, OfPayout, OfRebind, PayoutReleased, PayoutSending,
+    Rejected, SecurityChanged, SettlementChanged,
 };
 use domain::history::{ChainedEvent, Recorded, hash};
 use domain::ids::{CardId, MerchantId, PayoutId, ProposalId, RebindId};

@@ -1,0 +1,129 @@
+//! The command line of `rebindctl`. The comments of commands and options are the help texts.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Operates the settlement-card rebind
+#[derive(Debug, Parser)]
+#[command(
+    name = "rebindctl",
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "\
+Exit codes:
+  0    success
+  1    the command cannot run; the message says what to do
+  2    the input has errors; each is printed
+  130  stopped by Ctrl-C"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Merchants
+    #[command(subcommand)]
+    Merchants(Merchants),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Merchants {
+    /// Create the merchants of a file
+    ///
+    /// FILE has one JSON object a line (JSON Lines, UTF-8); infra/operator/merchant.schema.json describes it, and
+    /// infra/operator/merchants.example.jsonl is an example. Each merchant is created as a whole or not at all. Nothing is
+    /// overwritten: a merchant that was created before from the same content counts as done, one with another content is an
+    /// error of its line. Errors name line and field, never a value.
+    #[command(after_long_help = "\
+Leaves behind:
+  FILE.resume  how far the import is: numbers and a hash, no personal data. The same command continues there, also after
+               a kill at any point. Delete the file to start from the first line.
+
+Environment:
+  AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN   the role
+  TABLE, RECORD_TABLE, DUE_SHARDS                                           the tables
+  LOOK_UP_KEY, CARD_AND_ID_KEY, CARD_KEY_ID, IDENTITY_KEY_ID, HISTORY_KEY_ID  the keys
+
+Examples:
+  rebindctl merchants import merchants.jsonl --dry-run
+  rebindctl merchants import merchants.jsonl --rate 200
+  rebindctl merchants import merchants.jsonl --json > result.jsonl
+
+Exit codes:
+  0    every merchant of the file exists; with --dry-run, every line is valid
+  1    the import cannot run or go on; the message says what to do, and the same command continues
+  2    lines have errors; all other merchants exist
+  130  stopped by Ctrl-C after the lines in flight; the same command continues")]
+    Import(Import),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The file with one merchant a line
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Check every line and create nothing. Whether ids, accounts and cards are free is not checked
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Lines a second at most. Without it, the import slows down only when it is throttled
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rate: Option<u32>,
+    /// Where to store how far the import is [default: FILE.resume]
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(crate) resume: Option<PathBuf>,
+    /// Write errors and summary as JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Import {
+    /// The path of the resume file.
+    pub(crate) fn resume_path(&self) -> PathBuf {
+        self.resume.clone().unwrap_or_else(|| {
+            let mut path = self.file.clone().into_os_string();
+            path.push(".resume");
+            path.into()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn import(line: &str) -> Result<Import, clap::Error> {
+        let words = line.split_whitespace();
+        let start = ["rebindctl", "merchants", "import"];
+        let Command::Merchants(Merchants::Import(import)) =
+            Cli::try_parse_from(start.into_iter().chain(words))?.command;
+        Ok(import)
+    }
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn resume_file_stands_beside_the_file() {
+        let path = |line| import(line).unwrap().resume_path();
+        assert_eq!(path("a/m.jsonl"), PathBuf::from("a/m.jsonl.resume"));
+        assert_eq!(path("m.jsonl --resume r"), PathBuf::from("r"));
+    }
+
+    #[test]
+    fn wrong_command_line_is_refused() {
+        for line in [
+            "",
+            "m --rate 0",
+            "m --rate x",
+            "m --dry-run --resume r",
+            "m n",
+        ] {
+            assert!(import(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! `rebindctl`, the operator's tool.
+//!
+//! - [`import`]: creates merchants from a file.
+
+pub mod import;

@@ -1,0 +1,124 @@
+//! `rebindctl`: wiring. The work is in the library.
+
+#![allow(clippy::print_stderr)] // a command-line tool
+
+mod cli;
+
+use application::ports::{HashKey, PortError};
+use application::serve::wall_clock;
+use aws::settings::{Aws, env};
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use cli::{Cli, Command, Import, Merchants};
+use domain::policy::Policy;
+use rebindctl::import::direct::Direct;
+use rebindctl::import::lines::Lines;
+use rebindctl::import::report::Progress;
+use rebindctl::import::resume::ResumeFile;
+use rebindctl::import::target::DryRun;
+use rebindctl::import::{Ending, Error, Format, Plan, Report, Summary, Target, run};
+use std::fs::File;
+use std::io::{BufReader, IsTerminal as _};
+use std::process::ExitCode;
+use store::{Store, Tables};
+
+/// Calls in flight. On AWS a call takes some 15 ms, so this is about 2,000 lines a second.
+const IN_FLIGHT: u16 = 32;
+
+/// The exit code of a command that cannot run.
+const CANNOT_RUN: u8 = 1;
+/// The exit code of input with errors.
+const HAS_ERRORS: u8 = 2;
+/// The exit code after Ctrl-C.
+const STOPPED: u8 = 130;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are errors of the parser, too.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                _ => ExitCode::from(CANNOT_RUN),
+            };
+        }
+    };
+    let Command::Merchants(Merchants::Import(arguments)) = cli.command;
+    match import(&arguments).await {
+        Ok(summary) => ExitCode::from(exit_code(&summary)),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(CANNOT_RUN)
+        }
+    }
+}
+
+const fn exit_code(summary: &Summary) -> u8 {
+    match summary.ending {
+        Ending::Stopped => STOPPED,
+        Ending::Failed(_) => CANNOT_RUN,
+        Ending::Finished if summary.refused + summary.refused_before > 0 => HAS_ERRORS,
+        Ending::Finished => 0,
+    }
+}
+
+async fn import(arguments: &Import) -> Result<Summary, Error> {
+    if arguments.dry_run {
+        return import_to(arguments, &DryRun, None).await;
+    }
+    let target = direct().map_err(|error| Error::Target(error.to_string()))?;
+    let resume = ResumeFile::new(arguments.resume_path(), target.name());
+    import_to(arguments, &target, Some(&resume)).await
+}
+
+/// The tables and keys of the environment.
+fn direct() -> Result<impl Target, PortError> {
+    let aws = Aws::from_environment()?;
+    let tables = Tables::read(env)?;
+    let name = tables.main.clone();
+    let store = Store::new(aws.dynamodb(), tables, &Policy::CURRENT);
+    let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId])?;
+    Ok(Direct::new(name, store, keys, wall_clock))
+}
+
+async fn import_to(
+    arguments: &Import,
+    target: &impl Target,
+    resume: Option<&ResumeFile>,
+) -> Result<Summary, Error> {
+    let name = arguments.file.display().to_string();
+    let opening = || Error::io(format!("opening {name}"));
+    let file = File::open(&arguments.file).map_err(opening())?;
+    let total_bytes = file.metadata().map_err(opening())?.len();
+    let output = std::io::stdout();
+    let format = if arguments.json {
+        Format::Json
+    } else {
+        Format::Text {
+            colours: output.is_terminal(),
+        }
+    };
+    let errors = std::io::stderr();
+    let is_terminal = errors.is_terminal();
+    let progress = Progress::new(errors, is_terminal);
+    let mut report = Report::new(output, format, name.as_str()).with_progress(progress);
+    let plan = Plan {
+        file: &name,
+        total_bytes,
+        in_flight: IN_FLIGHT,
+        rate: arguments.rate,
+        dry_run: arguments.dry_run,
+        policy: &Policy::CURRENT,
+        clock: wall_clock,
+    };
+    let stop = async {
+        // Without a handler for the signal, it ends the process; the resume file is still right.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let lines = Lines::new(BufReader::with_capacity(64 * 1024, file));
+    run(plan, lines, target, resume, &mut report, stop).await
+}
