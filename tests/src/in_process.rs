@@ -1,6 +1,7 @@
 //! The functions in one process, over the real SDK and a real DynamoDB API (dynoxide). All other peers are scripted: see
 //! [`crate::scripted_peers`].
 
+use crate::anchoring::{LogPeers, MemoryAnchor};
 use crate::dynamodb_table::{Items, Table};
 use crate::history;
 use crate::iam_policy::{IamRecorder, Role};
@@ -124,6 +125,9 @@ pub struct InProcess {
     notice: ConfirmationNotice<DynamoDb, MemoryKeys, SmsBox, PushBox>,
     events: Events<TopicBox>,
     cleanup: CooldownCleanup<DynamoDb, ScriptedBank>,
+    /// The queue, the bucket and the key of the log.
+    pub log: LogPeers,
+    anchor: MemoryAnchor,
 }
 
 /// The sandbox's merchants, seeded once per test process because hashing the passwords takes most of the time.
@@ -276,6 +280,7 @@ impl InProcess {
         let of = |function| (store(function), keys_of(function));
         let signer = MemorySigner::new(keys.of("payouts", &iam));
         let core_key = Receiver::generate("core-1").unwrap();
+        let log = LogPeers::over(&keys, Some(&iam));
         let [
             login,
             cards,
@@ -334,6 +339,8 @@ impl InProcess {
                 bank.clone(),
                 stage.is_sandbox(),
             ),
+            anchor: log.function(),
+            log,
             iam,
             table: TABLE.to_owned(),
             clock: Clock::at(wall_clock()),
@@ -621,6 +628,12 @@ impl InProcess {
         )
         .await
         .unwrap()
+    }
+
+    /// Anchors the events on the queue, at the system's clock.
+    pub async fn anchor(&self) -> anchor::Summary {
+        let deadline = Instant::now() + Duration::from_secs(240);
+        self.anchor.run(self.now(), deadline).await.unwrap()
     }
 
     /// Runs the clean-up with a schedule event and a remaining time.

@@ -2,6 +2,7 @@
 //! ([`in_process`]), as compiled functions ([`processes`]), as a deployed stack ([`local_cloud`]).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed precondition ends the test with a message
 
+pub mod anchoring;
 pub mod aws;
 pub mod bench;
 pub mod canonical;

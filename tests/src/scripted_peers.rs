@@ -1,12 +1,13 @@
 //! Scripted peers of the functions, except the table: in-memory keys, message boxes and a bank with scripted answers.
 
+use crate::anchoring::{call, lost_call};
 use crate::iam_policy::{Context, IamRecorder};
 use crate::peer_faults::{DroppedPart, PeerCalls};
 use crate::transport::code_in;
 use application::ports::{
     CardQuestion, CheckCard, DataKey, HashKey, HashKeyVersions, KeyService, PortError, Pushed,
-    QueryCheck, QueryOutcome, QueryTransfer, SendPush, SendSms, SendTransfer, SignInstruction,
-    SmsAnswer, Transfer,
+    QueryCheck, QueryOutcome, QueryTransfer, SendPush, SendSms, SendTransfer, SignCheckpoint,
+    SignInstruction, SmsAnswer, Transfer,
 };
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -168,17 +169,40 @@ impl KeyService for MemoryKeys {
 pub struct MemorySigner {
     pair: Arc<EcdsaKeyPair>,
     keys: MemoryKeys,
+    /// The key in the template.
+    name: &'static str,
+    /// The signed checkpoints.
+    checkpoints: Arc<Mutex<Vec<String>>>,
 }
 
 impl MemorySigner {
-    /// A new key, held by the holder of these keys.
+    /// A new key for payout instructions, held by the holder of these keys.
     #[must_use]
     pub(crate) fn new(keys: MemoryKeys) -> Self {
+        Self::named(keys, "PayoutSigningKey")
+    }
+
+    /// A new key with this name in the template.
+    #[must_use]
+    pub(crate) fn named(keys: MemoryKeys, name: &'static str) -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
         Self {
             pair: Arc::new(pair),
             keys,
+            name,
+            checkpoints: Arc::default(),
         }
+    }
+
+    /// The texts of all checkpoints that the key has signed, published or not.
+    #[must_use]
+    pub fn signed_checkpoints(&self) -> Vec<String> {
+        self.checkpoints.lock().unwrap().clone()
+    }
+
+    fn authorize(&self, action: &str) {
+        let key = format!("{}.Arn", self.name);
+        self.keys.authorize(action, &key, &[]);
     }
 
     /// The public key, as `kms:GetPublicKey` and OpenSSL print it.
@@ -201,15 +225,40 @@ impl MemorySigner {
 
 impl SignInstruction for MemorySigner {
     fn key_id(&self) -> &str {
-        "PayoutSigningKey"
+        self.name
     }
 
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, PortError> {
-        let key = "PayoutSigningKey.Arn";
-        self.keys.authorize("kms:Sign", key, &[]);
+        self.authorize("kms:Sign");
         self.keys.reach()?;
         let signature = self.pair.sign(&SystemRandom::new(), message).unwrap();
         Ok(signature.as_ref().to_vec())
+    }
+}
+
+impl SignCheckpoint for MemorySigner {
+    async fn public_key(&self) -> Result<Vec<u8>, PortError> {
+        self.authorize("kms:GetPublicKey");
+        if call(&self.keys.peer_calls, "public key").await.is_some() {
+            return Err(lost_call());
+        }
+        let der: PublicKeyX509Der<'_> = self.pair.public_key().as_der().unwrap();
+        Ok(der.as_ref().to_vec())
+    }
+
+    async fn sign_checkpoint(&self, text: &[u8]) -> Result<Vec<u8>, PortError> {
+        self.authorize("kms:Sign");
+        let lost = call(&self.keys.peer_calls, "sign").await;
+        if lost == Some(DroppedPart::Request) {
+            return Err(lost_call());
+        }
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        let signature = self.pair.sign(&SystemRandom::new(), text.as_bytes());
+        self.checkpoints.lock().unwrap().push(text);
+        match lost {
+            None => Ok(signature.unwrap().as_ref().to_vec()),
+            Some(_) => Err(lost_call()),
+        }
     }
 }
 

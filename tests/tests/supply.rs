@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use aws::s3;
 use aws::settings::{
     ATTEMPT_TIMEOUT_MS, ATTEMPTS_MAX, CONNECT_TIMEOUT_MS, OPERATION_TIMEOUT_MS, PUBLISH_TIMEOUT_MS,
 };
@@ -14,7 +15,7 @@ use store::outbox::LEASE_S;
 use tests::iam_policy::{logical_name, template};
 use tests::metrics::metric;
 
-const FUNCTIONS: [&str; 12] = [
+const FUNCTIONS: [&str; 13] = [
     "login",
     "cards",
     "rebind-request",
@@ -26,6 +27,7 @@ const FUNCTIONS: [&str; 12] = [
     "confirmation-notice",
     "events",
     "cooldown-cleanup",
+    "anchor",
     "sandbox-bank",
 ];
 /// The processors that Lambda offers.
@@ -274,6 +276,8 @@ fn calls_time_out_before_function() {
         ("events", publish_until_ms + OPERATION_TIMEOUT_MS),
         // One entry, the time reserved for it.
         ("cooldown-cleanup", read + client::QUERY_TIMEOUT_MS + write),
+        // Leaf, signature, checkpoint and deletion after the last message: every call with its retries.
+        ("anchor", 3 * s3::CALL_TIMEOUT_MS + 2 * write),
         ("sandbox-bank", read + write),
     ] {
         assert!(
@@ -283,6 +287,12 @@ fn calls_time_out_before_function() {
     }
     let entry_ms = read + client::QUERY_TIMEOUT_MS + write;
     assert!(u128::from(entry_ms) <= cooldown_cleanup::RESERVE.as_millis());
+    let rest_ms = 3 * s3::CALL_TIMEOUT_MS + 2 * write;
+    assert!(u128::from(rest_ms) <= anchor::RESERVE.as_millis());
+    // A message is visible again after the run that received it, and before the next one.
+    let queue = &template()["Resources"]["AnchorQueue"]["Properties"];
+    let hidden_ms = queue["VisibilityTimeout"].as_u64().unwrap() * 1_000;
+    assert!(limit_ms("anchor") < hidden_ms && hidden_ms < 300_000);
     // The gateway gives up after 30 s; a lease outlives the invocation that took it.
     assert!(limit_ms("verification") < 30_000);
     assert!(limit_ms("confirmation-notice") < u64::try_from(LEASE_S).unwrap() * 1_000);

@@ -1,8 +1,10 @@
 //! The external capabilities of use cases, one small trait each: a function's signature shows what it may do.
 #![expect(async_fn_in_trait, reason = "only this workspace implements them")]
 
+mod anchoring;
 mod bank;
 
+pub use anchoring::*;
 pub use bank::*;
 
 use api::cloud_event::CloudEvent;

@@ -1,7 +1,7 @@
 //! The key service: AWS KMS.
 
 use application::ports::{
-    DataKey, HashKey, HashKeyVersions, KeyService, PortError, SignInstruction,
+    DataKey, HashKey, HashKeyVersions, KeyService, PortError, SignCheckpoint, SignInstruction,
 };
 use aws_sdk_kms::Client;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
@@ -152,7 +152,7 @@ impl KeyService for Kms {
     }
 }
 
-/// A P-256 key of KMS that signs payout instructions.
+/// A P-256 key of KMS that signs payout instructions, or checkpoints of the log.
 #[derive(Clone, Debug)]
 pub struct Signer {
     client: Client,
@@ -165,14 +165,8 @@ impl Signer {
     pub const fn new(client: Client, key_id: String) -> Self {
         Self { client, key_id }
     }
-}
 
-impl SignInstruction for Signer {
-    fn key_id(&self) -> &str {
-        &self.key_id
-    }
-
-    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, PortError> {
+    async fn signature(&self, message: &[u8]) -> Result<Vec<u8>, PortError> {
         let answer = self
             .client
             .sign()
@@ -187,6 +181,37 @@ impl SignInstruction for Signer {
             .signature
             .map(Blob::into_inner)
             .ok_or_else(|| failed("no signature".to_owned()))
+    }
+}
+
+impl SignInstruction for Signer {
+    fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, PortError> {
+        self.signature(message).await
+    }
+}
+
+impl SignCheckpoint for Signer {
+    async fn public_key(&self) -> Result<Vec<u8>, PortError> {
+        let answer = self
+            .client
+            .get_public_key()
+            .key_id(&self.key_id)
+            .send()
+            .await
+            .map_err(kms_error)?;
+        answer
+            .public_key
+            .map(Blob::into_inner)
+            .ok_or_else(|| failed("no public key".to_owned()))
+    }
+
+    /// A checkpoint is far below the limit of 4096 bytes.
+    async fn sign_checkpoint(&self, text: &[u8]) -> Result<Vec<u8>, PortError> {
+        self.signature(text).await
     }
 }
 

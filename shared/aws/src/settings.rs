@@ -10,7 +10,9 @@
 
 use crate::kms::{HashKeyIds, Kms, Signer};
 use crate::push::Push;
+use crate::s3::LogBucket;
 use crate::sns::Sns;
+use crate::sqs::EntryQueue;
 use crate::topic::Topic;
 use application::crypto::Keys;
 use application::ports::{DataKey, HashKey, PortError};
@@ -144,6 +146,46 @@ impl Aws {
         // With the usual retries: subscribers discard a second copy.
         let client = aws_sdk_sns::Client::new(&self.0);
         Ok(Topic::new(client, env("EVENTS_TOPIC_ARN")?))
+    }
+
+    /// The key in `ANCHOR_SIGNING_KEY_ID`, for checkpoints of the log. The client does not retry, so a run signs once at most;
+    /// the next run repeats a failed signature.
+    ///
+    /// # Errors
+    /// `Permanent` when the variable is not set.
+    pub fn log_signer(&self) -> Result<Signer, PortError> {
+        let config = aws_sdk_kms::config::Builder::from(&self.0);
+        let config = config.retry_config(RetryConfig::disabled()).build();
+        let client = aws_sdk_kms::Client::from_conf(config);
+        Ok(Signer::new(client, env("ANCHOR_SIGNING_KEY_ID")?))
+    }
+
+    /// The queue in `ANCHOR_QUEUE_URL`.
+    ///
+    /// # Errors
+    /// `Permanent` when the variable is not set.
+    pub fn anchor_queue(&self) -> Result<EntryQueue, PortError> {
+        let client = aws_sdk_sqs::Client::new(&self.0);
+        Ok(EntryQueue::new(client, env("ANCHOR_QUEUE_URL")?))
+    }
+
+    /// The bucket `LOG_BUCKET`, whose host name is in `LOG_BUCKET_HOST`. With an endpoint, as in tests, the bucket's name is the
+    /// first part of the path.
+    ///
+    /// # Errors
+    /// `Permanent` when a variable is not set.
+    pub fn log_bucket(&self) -> Result<LogBucket, PortError> {
+        let (bucket, host) = (env("LOG_BUCKET")?, env("LOG_BUCKET_HOST")?);
+        let endpoint = variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL"));
+        let url = match endpoint {
+            Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
+            None => format!("https://{host}"),
+        };
+        let missing = |what: &str| PortError::Permanent("environment", format!("no {what}"));
+        let region = self.0.region().ok_or_else(|| missing("region"))?;
+        let credentials = self.0.credentials_provider();
+        let credentials = credentials.ok_or_else(|| missing("credentials"))?;
+        Ok(LogBucket::new(url, region.to_string(), credentials))
     }
 
     /// Secrets Manager, for the bank's key.

@@ -137,6 +137,11 @@ pub(super) fn phone_key(phone_hash: &Mac) -> Item {
     key(format!("P#{}", phone_hash.0), "P")
 }
 
+/// The key of the salt of a merchant's pseudonym. The partition is its own, so that a role can be limited to salts.
+pub(super) fn salt_key(merchant: &MerchantId) -> Item {
+    key(format!("X#{merchant}"), "X")
+}
+
 /// The key of a payout's record.
 pub(super) fn payout_key(payout_id: &PayoutId) -> Item {
     key(format!("O#{payout_id}"), PAYOUT)

@@ -21,6 +21,7 @@
 //! | `P#<mac of phone>`, `P` | the times of the last ten OTPs to a phone, newest in `t0` | each OTP |
 //! | `F#<mac of card number>`, `F` | person and cards of a verified card number | activation, a card's removal |
 //! | `I#<mac of merchant, method, path, key>`, `I` | a reply stored for a repeated request | each step with a key |
+//! | `X#<merchant>`, `X` | the salt of the merchant's pseudonym in the log, or the time of its erasure | once; erased once |
 //!
 //! Within a merchant's partition the kinds sort `C# < E# < N# < P# < R# < Y`. One query backwards from the end, limited to
 //! two items, returns merchant state and latest rebind; the profile is read in parallel. Nearly every request reads just
@@ -48,6 +49,7 @@
 //! | a new merchant: profile, account, state, event, card, holders | 1 get, 1 transaction | 1 RRU, 2 WRU an item |
 //! | freeze: account, merchant, transaction | 3 calls | 2 RRU, 6 WRU and more |
 //! | wrong freeze code: account, merchant, two counts | 4 calls | 2 RRU, 2 WRU |
+//! | pseudonym of a merchant; for the first event | 1 get; 1 update more | 1 RRU; 1 WRU more |
 //! | due items | 1 query per month and shard, and 1 more per 200 due items | 0.5 RRU, and 0.5 per 4 KB of keys |
 //!
 //! # The index `due`
@@ -88,6 +90,7 @@ pub mod onboard;
 pub mod operator;
 pub mod outbox;
 pub mod payout;
+mod pseudonym;
 mod push;
 mod read;
 mod record;

@@ -94,6 +94,11 @@ fn resolved(value: &Value, parameters: &Value, bank_url: &str) -> String {
         "SandboxBankTable" => BANK_TABLE.to_owned(),
         "EventsTopic" => topic_arn(),
         "/card-rebind/${AWS::StackName}" => "/card-rebind/tests".to_owned(),
+        // No local process has a log.
+        "LogBucket" => "log".to_owned(),
+        "LogBucket.RegionalDomainName" => "log.localhost".to_owned(),
+        "AnchorQueue" => "http://127.0.0.1/anchor".to_owned(),
+        "${AWS::StackName}/${AWS::AccountId}/${AWS::Region}" => "log.test".to_owned(),
         "BankSecret.Id" => "BankSecret".to_owned(),
         "BankQuerySecret.Id" => "BankQuerySecret".to_owned(),
         // `!Sub "1=${LookUpKey1.Arn}"`

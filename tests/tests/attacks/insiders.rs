@@ -10,6 +10,7 @@ use bank::{BankClient, BankKey};
 use domain::error_code::ErrorCode;
 use domain::history::canonical;
 use jose::receiver::Receiver;
+use proof::export::{ChainHead, Export, ExportedEvent, Why, verify};
 use sandbox_bank::handler::{Bank, BankKeys};
 use sandbox_bank::rule::CardBook;
 use serde_json::{Value, json};
@@ -17,14 +18,16 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tests::anchoring::LOG_NAME;
 use tests::iam_policy::Context;
 use tests::in_process::{App, InProcess, RECORD_TABLE, table_of};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
 use tests::scenario;
+use transparency::history::Entry;
 use verification::Verification;
 
 /// The functions with a role of their own.
-const FUNCTIONS: [&str; 11] = [
+const FUNCTIONS: [&str; 12] = [
     "login",
     "cards",
     "rebind-request",
@@ -36,6 +39,7 @@ const FUNCTIONS: [&str; 11] = [
     "confirmation-notice",
     "events",
     "cooldown-cleanup",
+    "anchor",
 ];
 
 /// The forgeries that an attacker between us and the bank can make of a reply.
@@ -504,4 +508,52 @@ async fn card_number_released_again_and_again() {
     let refused = world.core(payout("payout_sending")).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::ReleaseLimit);
     assert_eq!(world.count(NAME, "payout_released").await, 4);
+}
+
+#[tokio::test]
+async fn history_rewritten_with_all_hashes() {
+    let (world, _, _) = scenario::activated(NAME).await;
+    let merchant = merchant(NAME).merchant_id();
+    let history = world.history(NAME).await;
+    let mut events: Vec<ExportedEvent> = history.iter().filter_map(ExportedEvent::of).collect();
+    assert!(events.len() > 5);
+    let pseudonym = world.store().pseudonym(&merchant).await.unwrap().unwrap();
+    for event in &events {
+        let entry = Entry {
+            hash: event.hash,
+            pseudonym,
+            seq: event.seq,
+        };
+        world.log.queue.send(entry.canonical());
+    }
+    world.anchor().await;
+    let key = world.log.key();
+    let reader = world.log.reader(&key);
+    let head = reader.newest(0).await.unwrap().unwrap();
+    let mut proofs = reader.proofs(&pseudonym, &head).await.unwrap();
+    // The insider moves an event by a minute, and computes all later hashes again.
+    events[2].at += 60;
+    let mut previous = events[1].hash;
+    for event in &mut events[2..] {
+        event.prev_hash = previous;
+        event.hash = event.computed_hash(merchant.as_str());
+        previous = event.hash;
+    }
+    let file = Export {
+        merchant_id: merchant.to_string(),
+        head: ChainHead {
+            sequence: events.last().unwrap().seq,
+            hash: previous,
+        },
+        proof: proofs.pop().unwrap(),
+        earlier: proofs,
+        checkpoint: head.note,
+        consistency: None,
+        events,
+    };
+    let broken = verify(&file, &key, LOG_NAME, None).unwrap_err();
+    assert_eq!(
+        (broken.sequence, broken.why),
+        (3, Why::Rewritten { from: 3 })
+    );
 }

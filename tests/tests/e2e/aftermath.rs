@@ -51,7 +51,7 @@ pub async fn every_notification_was_sent(live: &LocalCloud) {
         }
     }
     assert!(sent > 20, "{sent} notifications");
-    for queue in ["NoticeFailures", "CleanupFailures"] {
+    for queue in ["NoticeFailures", "CleanupFailures", "AnchorFailures"] {
         let url = live.system.resource(queue).unwrap();
         loop {
             let body = json!({"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 60});

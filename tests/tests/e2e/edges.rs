@@ -305,6 +305,7 @@ pub async fn process_survives_hostile_requests(live: &LocalCloud) {
         "confirmation-notice",
         "events",
         "cooldown-cleanup",
+        "anchor",
     ] {
         let _ = live.system.invoke(folder, &json!({})).await;
         let spawned = spawned(live);

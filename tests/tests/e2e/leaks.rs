@@ -275,7 +275,7 @@ impl Search {
 
     /// The messages in the queues. Messages that a test received earlier were recorded at that time.
     async fn queues(&mut self, live: &LocalCloud) {
-        for queue in ["NoticeFailures", "CleanupFailures"] {
+        for queue in ["NoticeFailures", "CleanupFailures", "AnchorFailures"] {
             let url = live.system.resource(queue).unwrap();
             loop {
                 let body =

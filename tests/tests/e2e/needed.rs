@@ -25,7 +25,7 @@ use tests::transport::{HttpCall, Transport as _};
 
 /// Actions that AWS checks against the role and the local cloud does not, and one that only a rotation of a hash key needs.
 /// `tests/template` gives the reason for each grant.
-const NOT_EVALUATED: [&str; 9] = [
+const NOT_EVALUATED: [&str; 10] = [
     "dynamodb:ConditionCheckItem table",
     "dynamodb:DescribeStream stream",
     "dynamodb:GetShardIterator stream",
@@ -35,6 +35,7 @@ const NOT_EVALUATED: [&str; 9] = [
     "kms:Decrypt events key",
     "sqs:SendMessage notices' queue",
     "sqs:SendMessage clean-up's queue",
+    "s3:ListBucket log",
 ];
 
 /// Every function. The sandbox bank comes last, since it is called through another one.
@@ -53,9 +54,10 @@ pub async fn every_permission_is_needed(live: &LocalCloud) {
         confirmation_notice(live),
         events(live),
         cooldown_cleanup(live),
+        anchor(live),
     );
     let bank = sandbox_bank(live).await;
-    let (l, c, r, v, a, s, f, p, o, n, e, u) = prepared;
+    let (l, c, r, v, a, s, f, p, o, n, e, u, g) = prepared;
     let functions = [
         ("login", l),
         ("cards", c),
@@ -69,6 +71,7 @@ pub async fn every_permission_is_needed(live: &LocalCloud) {
         ("confirmation-notice", n),
         ("events", e),
         ("cooldown-cleanup", u),
+        ("anchor", g),
     ];
     let tried = functions.map(|(function, probes)| try_all(live, function, probes));
     let mut all = join_all(tried).await;
@@ -624,6 +627,32 @@ async fn cooldown_cleanup(live: &LocalCloud) -> Vec<Probe<'_>> {
         ),
         run(&[BATCH, DELETE], "failed in part", &events[1]),
         in_new_process(live, "cooldown-cleanup", bank_query(live).await),
+    ]
+}
+
+/// Runs that each have one event to anchor. A run without a permission leaves its messages hidden.
+async fn anchor(live: &LocalCloud) -> Vec<Probe<'_>> {
+    let run = |taken: &[&'static [&'static str]]| {
+        probe(taken, "AnchorFailed", "done", move || {
+            Box::pin(async move {
+                let event = crate::anchoring::event("needed", 1);
+                crate::anchoring::queue(live, &[event]).await;
+                match live.invoke("anchor", &json!({})).await {
+                    Ok(_) => "done".to_owned(),
+                    Err((kind, _)) => kind,
+                }
+            })
+        })
+    };
+    vec![
+        run(&[
+            &["sqs:ReceiveMessage events' queue"],
+            &["s3:GetObject log's objects"],
+            &["s3:PutObject log's objects"],
+            &["kms:Sign anchor key"],
+            &["sqs:DeleteMessage events' queue"],
+        ]),
+        in_new_process(live, "anchor", run(&[&["kms:GetPublicKey anchor key"]])),
     ]
 }
 

@@ -72,6 +72,9 @@ impl<'l> Role<'l> {
             (resource("FreezeKey1"), "freeze key"),
             (resource("CardKey"), "card key"),
             (resource("PayoutSigningKey"), "payout key"),
+            (resource("AnchorSigningKey"), "anchor key"),
+            (format!(":::{}", resource("LogBucket")), "log"),
+            (format!(":::{}/*", resource("LogBucket")), "log's objects"),
             (resource("IdentityKey"), "identity key"),
             (resource("HistoryKey"), "history key"),
             (resource("EventsKey"), "events key"),
@@ -148,10 +151,10 @@ impl<'l> Role<'l> {
             };
         }
         if arn.contains(":sqs:") {
-            return if arn.contains("Notice") {
-                "notices' queue"
-            } else {
-                "clean-up's queue"
+            return match arn {
+                arn if arn.contains("Notice") => "notices' queue",
+                arn if arn.contains("Anchor") => "events' queue",
+                _ => "clean-up's queue",
             };
         }
         let known = self

@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::error_code::ErrorCode;
+use http::Method;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::{Caller, DYNAMODB, KMS, LOGS, SECRETS, SQS};
@@ -13,7 +14,7 @@ use tests::local_cloud::LocalCloud;
 use tests::metrics::metric;
 
 /// The calls of [`CALLS`] that each role permits, by the role's name in the template.
-const MAY: [(&str, &[&str]); 14] = [
+const MAY: [(&str, &[&str]); 16] = [
     (
         "LoginRole",
         &[
@@ -167,6 +168,18 @@ const MAY: [(&str, &[&str]); 14] = [
         ],
     ),
     (
+        "AnchorRole",
+        &[
+            "receive events",
+            "delete events",
+            "log ListBucket",
+            "log GetObject",
+            "log PutObject",
+            "anchor Sign",
+            "anchor GetPublicKey",
+        ],
+    ),
+    (
         "SandboxBankRole",
         &[
             "bank Query",
@@ -181,10 +194,11 @@ const MAY: [(&str, &[&str]); 14] = [
         "CleanupScheduleRole",
         &["run the clean-up", "clean-up's queue"],
     ),
+    ("AnchorScheduleRole", &["run the anchor"]),
 ];
 
 /// Every call that is tried with every role.
-const CALLS: [&str; 64] = [
+const CALLS: [&str; 74] = [
     "table Query",
     "index Query",
     "table GetItem",
@@ -217,6 +231,8 @@ const CALLS: [&str; 64] = [
     "freeze GenerateMac",
     "look-up VerifyMac",
     "payout Sign",
+    "anchor Sign",
+    "anchor GetPublicKey",
     "card GenerateDataKey",
     "card Encrypt",
     "card Decrypt",
@@ -241,11 +257,19 @@ const CALLS: [&str; 64] = [
     "notices' queue",
     "clean-up's queue",
     "read the queue",
+    "queue events",
+    "receive events",
+    "delete events",
+    "log ListBucket",
+    "log GetObject",
+    "log PutObject",
+    "log DeleteObject",
     "another log",
     "read a log",
     "run a function",
     "run the clean-up",
     "run the settlement",
+    "run the anchor",
     "a push endpoint",
     "a push",
     "another role",
@@ -265,9 +289,11 @@ struct Targets {
     topic: String,
     events_topic: String,
     log: String,
-    queues: [String; 2],
+    /// Of notifications, of the clean-up, of events to anchor.
+    queues: [String; 3],
+    bucket: String,
     role: String,
-    functions: [String; 3],
+    functions: [String; 4],
     /// A ciphertext of each kind of key.
     sealed: BTreeMap<&'static str, Value>,
 }
@@ -324,6 +350,7 @@ impl Targets {
             ("freeze", "FreezeKey1"),
             ("card", "CardKey"),
             ("payout", "PayoutSigningKey"),
+            ("anchor", "AnchorSigningKey"),
             ("identity", "IdentityKey"),
             ("history", "HistoryKey"),
             ("events'", "EventsKey"),
@@ -356,12 +383,14 @@ impl Targets {
             topic,
             events_topic: live.system.endpoints().events_topic.clone(),
             log: resource("AccessLogs"),
-            queues: [resource("NoticeFailures"), resource("CleanupFailures")],
+            queues: ["NoticeFailures", "CleanupFailures", "AnchorQueue"].map(resource),
+            bucket: resource("LogBucket"),
             role: resource("VerificationRole"),
             functions: [
                 functions["cards"].clone(),
                 functions["cooldown-cleanup"].clone(),
                 functions["payouts"].clone(),
+                functions["anchor"].clone(),
             ],
             sealed,
         }
@@ -432,6 +461,20 @@ impl Targets {
                 let body = json!({"QueueUrl": self.queues[0]});
                 caller.json(&SQS, "ReceiveMessage", &body).await.map(drop)
             }
+            "queue events" => self.send(caller, 2).await,
+            "receive events" => {
+                // Leaves the messages visible.
+                let body = json!({"QueueUrl": self.queues[2], "VisibilityTimeout": 0});
+                caller.json(&SQS, "ReceiveMessage", &body).await.map(drop)
+            }
+            "delete events" => {
+                let entry = json!({"Id": "1", "ReceiptHandle": "of no message"});
+                let body = json!({"QueueUrl": self.queues[2], "Entries": [entry]});
+                caller
+                    .json(&SQS, "DeleteMessageBatch", &body)
+                    .await
+                    .map(drop)
+            }
             "another log" => {
                 let body =
                     json!({"logGroupName": self.log, "logStreamName": "a test of permissions"});
@@ -445,6 +488,7 @@ impl Targets {
             "run the clean-up" => caller.invoke(&self.functions[1]).await,
             // Only the acquirer's core may create payouts: any other caller could redirect money.
             "run the settlement" => caller.invoke(&self.functions[2]).await,
+            "run the anchor" => caller.invoke(&self.functions[3]).await,
             "a push endpoint" => {
                 let fields = [
                     ("PlatformApplicationArn", APPLICATION),
@@ -473,6 +517,7 @@ impl Targets {
             _ if ["table", "index", "record", "bank"].contains(&what) => {
                 self.dynamodb(caller, what, operation).await
             }
+            _ if what == "log" => self.s3(caller, operation).await,
             _ => self.kms(caller, what, operation).await,
         };
         match outcome {
@@ -559,6 +604,24 @@ impl Targets {
             .query("sns", "2010-03-31", "Publish", &fields)
             .await
             .map(drop)
+    }
+
+    async fn s3(&self, caller: &Caller, operation: &str) -> Result<(), String> {
+        let bucket = &self.bucket;
+        let object = format!("/{bucket}/a-test-of-permissions");
+        let (method, path) = match operation {
+            "ListBucket" => (Method::GET, format!("/{bucket}?list-type=2")),
+            "GetObject" => (Method::GET, object),
+            "PutObject" => (Method::PUT, object),
+            _ => (Method::DELETE, object),
+        };
+        let reply = caller.rest("s3", &method, &path, &Value::Null).await;
+        match reply.status {
+            403 => Err(tests::aws::element(&reply.text(), "Code")
+                .unwrap_or_default()
+                .to_owned()),
+            _ => Ok(()),
+        }
     }
 
     async fn send(&self, caller: &Caller, queue: usize) -> Result<(), String> {

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod log;
 mod operators;
 mod walk;
 
@@ -27,7 +28,7 @@ const RECORD: &str = "RecordTable.Arn";
 /// The key of the topic of events.
 const TOPIC_KEY: &str = "EventsKey.Arn";
 
-const FUNCTIONS: [&str; 12] = [
+const FUNCTIONS: [&str; 13] = [
     "login",
     "cards",
     "rebind-request",
@@ -40,7 +41,10 @@ const FUNCTIONS: [&str; 12] = [
     "confirmation-notice",
     "events",
     "cooldown-cleanup",
+    "anchor",
 ];
+/// The functions with tables: all but `events` and the log's.
+const WITH_TABLES: usize = FUNCTIONS.len() - 2;
 
 /// A single test, because the log of the walk is the log of the process.
 #[tokio::test]
@@ -85,13 +89,20 @@ fn each_role_is_no_wider_than_the_walk(uses: &BTreeSet<Use>) {
     );
 }
 
-/// The tables with their index, the keys and the topic. SNS uses the topic's own key in the name of the function.
+/// The tables with their index, the keys, the topic, and the peers of the log. SNS uses the topic's own key in the name of the function.
 fn is_in_reach(granted: &Use) -> bool {
     let tables = ["Table.Arn", "${Table.Arn}/index/due", RECORD];
     granted.resource == TOPIC
+        || is_of_the_log(granted)
         || (granted.action.starts_with("kms:") && granted.resource != TOPIC_KEY)
         || (tables.contains(&granted.resource.as_str())
             && granted.action != "dynamodb:ConditionCheckItem")
+}
+
+/// The queue and the bucket of the log.
+fn is_of_the_log(granted: &Use) -> bool {
+    let log = ["AnchorQueue.Arn", "LogBucket.Arn", "${LogBucket.Arn}/*"];
+    log.contains(&granted.resource.as_str())
 }
 
 /// The other grants of a policy: action and resource.
@@ -207,12 +218,17 @@ fn roles_hold_only_policy_and_log() {
             }))}],
         })
     );
-    // Two more roles stand outside the loop: the sandbox bank's and the schedule's.
+    // Three more roles stand outside the loop: the sandbox bank's and those of the schedules.
     assert_eq!(
         of_kind("AWS::IAM::Role"),
-        ["CleanupScheduleRole", "SandboxBankRole"].into()
+        [
+            "AnchorScheduleRole",
+            "CleanupScheduleRole",
+            "SandboxBankRole"
+        ]
+        .into()
     );
-    // The schedule may do two things, every five minutes. The bank's grants are probed on the running system.
+    // Each schedule may do little, every five minutes. The bank's grants are probed on the running system.
     let schedule = &resources["CleanupScheduleRole"]["Properties"]["Policies"];
     let may = |action: &str, on: &str| json!({"Effect": "Allow", "Action": action, "Resource": on});
     assert_eq!(
@@ -220,6 +236,13 @@ fn roles_hold_only_policy_and_log() {
         json!([{"PolicyName": "cleanup-schedule", "PolicyDocument": {"Version": "2012-10-17", "Statement": [
             may("lambda:InvokeFunction", "CooldownCleanupFunction.Arn"),
             may("sqs:SendMessage", "CleanupFailures.Arn"),
+        ]}}])
+    );
+    let schedule = &resources["AnchorScheduleRole"]["Properties"]["Policies"];
+    assert_eq!(
+        *schedule,
+        json!([{"PolicyName": "anchor-schedule", "PolicyDocument": {"Version": "2012-10-17", "Statement": [
+            may("lambda:InvokeFunction", "AnchorFunction.Arn"),
         ]}}])
     );
     for function in FUNCTIONS {
@@ -242,12 +265,13 @@ fn only_the_operators_function_writes_the_record() {
             } else {
                 // No pattern or account-wide resource reaches the record table.
                 assert!(!granted.action.starts_with("dynamodb:") || is_main(&granted));
+                assert!(!granted.action.starts_with("dynamodb:") || function != "anchor");
             }
         }
     }
     assert!(
-        readers >= FUNCTIONS.len() - 1,
-        "each function but `events` reads the record"
+        readers >= WITH_TABLES,
+        "each function with tables reads the record"
     );
 }
 
@@ -269,9 +293,14 @@ fn no_role_has_the_whole_table() {
             .iter()
             .filter(|granted| is_in_reach(granted))
         {
-            // Neither an HMAC key nor a signing key has an encryption context, nor has a topic.
-            let plain = ["kms:GenerateMac", "kms:Sign", "sns:Publish"];
-            let has_none = plain.contains(&granted.action.as_str());
+            // Neither an HMAC key nor a signing key has an encryption context, nor has a topic, and the log has no parts.
+            let plain = [
+                "kms:GenerateMac",
+                "kms:GetPublicKey",
+                "kms:Sign",
+                "sns:Publish",
+            ];
+            let has_none = plain.contains(&granted.action.as_str()) || is_of_the_log(granted);
             assert_eq!(granted.what.is_empty(), has_none, "{granted:?}");
             assert!(!granted.action.contains('*'), "{granted:?}");
         }

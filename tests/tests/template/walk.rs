@@ -1,5 +1,6 @@
 //! The walk through every step of every flow.
 
+use anchor::Outcome;
 use domain::decide::BankAnswer;
 use domain::policy::{DAY_S, Policy};
 use domain::transfer::TransferAnswer;
@@ -10,6 +11,8 @@ use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
 use tests::metrics::metric_in_bytes;
 use tests::secrets::{Kind, Secrets};
 use tests::transport::{Reply, code_in, freeze_code_in, is_otp};
+use transparency::history::Entry;
+use transparency::merkle::leaf_hash;
 
 pub const POLICY: &Policy = &Policy::CURRENT;
 const THIRD_CARD: &str = "6228480000009001744";
@@ -37,6 +40,7 @@ impl Walk {
         walk.what_is_undone_late().await;
         walk.operators().await;
         walk.events_are_published().await;
+        walk.the_log().await;
         walk
     }
 
@@ -325,6 +329,20 @@ impl Walk {
         let events = self.world.event_records().await;
         let published = self.world.publish(events).await;
         assert_eq!(published, json!({"batchItemFailures": []}));
+    }
+
+    /// The first batch of the log, a second one, and a run that finds nothing.
+    async fn the_log(&self) {
+        for seq in [1, 2] {
+            let event = Entry {
+                hash: leaf_hash(b"event"),
+                pseudonym: leaf_hash(b"merchant"),
+                seq,
+            };
+            self.world.log.queue.send(event.canonical());
+            assert_eq!(self.world.anchor().await.outcome, Outcome::Anchored);
+        }
+        assert_eq!(self.world.anchor().await.outcome, Outcome::Nothing);
     }
 
     /// No secret is logged, pushed or published.

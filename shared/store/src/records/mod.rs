@@ -36,6 +36,7 @@ pub mod profile;
 pub mod proposal;
 pub mod push_target;
 pub mod rebind;
+pub mod salt;
 pub mod session;
 mod stored;
 pub mod window;

@@ -3,12 +3,12 @@
 use super::{Record, changed, created, record};
 use crate::item::{Item, Update, opt_s};
 use crate::keys::{
-    PROFILE, STATE, card_sk, key, merchant_pk, payout_key, push_target_sk, rebind_sk,
+    PROFILE, STATE, card_sk, key, merchant_pk, payout_key, push_target_sk, rebind_sk, salt_key,
 };
 use crate::payout::entry_key;
 use crate::records::{
     account, card, card_holders, claim, freeze_counter, idempotency, item_of, login_failures,
-    logins, merchant_state, otp_counter, payout, profile, push_target, rebind, session,
+    logins, merchant_state, otp_counter, payout, profile, push_target, rebind, salt, session,
 };
 use crate::shards::DueShards;
 use application::ports::{
@@ -33,6 +33,7 @@ use domain::rebind::{
     ActivatedCard, Activation, Attempts, CardCheck, End, IdentityProof, Mac, OtpPurpose, Purpose,
     Reason, Rebind, RebindState, Sealed, SentOtp, SessionTag, Signature, Standby, TestTransfer,
 };
+use domain::secret::Secret;
 use domain::settlement::{Cycle, PayoutTime, PendingSettlement, Settlement};
 use domain::time::Timestamp;
 use domain::transition::NewPushTarget;
@@ -127,6 +128,7 @@ pub(super) fn records() -> Vec<Record> {
     records.extend(payouts());
     records.extend(logins());
     records.extend(push_targets());
+    records.extend(salts());
     records.extend(counters());
     records.extend(idempotency_rows());
     records.push(record(
@@ -663,6 +665,19 @@ fn push_targets() -> Vec<Record> {
             removed,
             push_target::read,
         ),
+    ]
+}
+
+fn salts() -> Vec<Record> {
+    let bytes = [7; 32];
+    let update = salt::created(&bytes);
+    let expression = update.expression();
+    let item = created(salt_key(&merchant()), &update, &expression);
+    let erased = changed(item.clone(), salt::erased(t(60)));
+    let erased = erased.into_iter().filter(|(name, _)| name != "salt");
+    vec![
+        record("salt", Some(Secret::new(bytes)), item, salt::read),
+        record("salt_erased", None, erased.collect(), salt::read),
     ]
 }
 

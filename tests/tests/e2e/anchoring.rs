@@ -1,0 +1,214 @@
+//! The log on the running system: real events are anchored, and nobody else can sign or write.
+
+use anchor::Outcome;
+use aws::s3::LogBucket;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use domain::ids::MerchantId;
+use domain::policy::Policy;
+use http::Method;
+use proof::export::{ChainHead, Export, ExportedEvent, verify};
+use proof::reader::LogReader;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use store::{Store, Tables};
+use tests::aws::{KMS, SQS, element};
+use tests::history;
+use tests::local_cloud::LocalCloud;
+use tests::transport::Transport as _;
+use transparency::hash::Hash;
+use transparency::history::Entry;
+use transparency::key::LogKey;
+use transparency::merkle::leaf_hash;
+
+/// The time until a message that another run has received is visible again.
+const HIDDEN: Duration = Duration::from_secs(100);
+
+/// An entry of the tests.
+pub fn event(merchant: &str, seq: u64) -> Entry {
+    Entry {
+        hash: leaf_hash(format!("{merchant} {seq}").as_bytes()),
+        pseudonym: leaf_hash(merchant.as_bytes()),
+        seq,
+    }
+}
+
+/// Puts entries on the queue, as the function `events` does.
+pub async fn queue(live: &LocalCloud, entries: &[Entry]) {
+    for entry in entries {
+        send(live, entry.canonical()).await;
+    }
+}
+
+async fn send(live: &LocalCloud, message: String) {
+    let queue = live.system.resource("AnchorQueue").unwrap();
+    let body = json!({"QueueUrl": queue, "MessageBody": message});
+    live.root.json(&SQS, "SendMessage", &body).await.unwrap();
+}
+
+/// Runs the function. A run of the schedule may meet it.
+async fn run(live: &LocalCloud) -> Value {
+    live.invoke("anchor", &json!({})).await.unwrap()
+}
+
+fn bucket(live: &LocalCloud) -> LogBucket {
+    let endpoints = live.system.endpoints();
+    let bucket = live.system.resource("LogBucket").unwrap();
+    let credentials = Credentials::new(
+        &endpoints.access_key,
+        &endpoints.secret_key,
+        None,
+        None,
+        "tests",
+    );
+    LogBucket::new(
+        format!("{}/{bucket}", endpoints.cloud_url),
+        endpoints.region.clone(),
+        SharedCredentialsProvider::new(credentials),
+    )
+}
+
+async fn public_key(live: &LocalCloud) -> LogKey {
+    let key = live.system.resource("AnchorSigningKey").unwrap();
+    let reply = live
+        .root
+        .json(&KMS, "GetPublicKey", &json!({"KeyId": key}))
+        .await
+        .unwrap();
+    let der = STANDARD.decode(reply["PublicKey"].as_str().unwrap());
+    LogKey::from_der(&der.unwrap()).unwrap()
+}
+
+fn log_name(live: &LocalCloud) -> String {
+    let endpoints = live.system.endpoints();
+    format!("{}/000000000000/{}", endpoints.stack, endpoints.region)
+}
+
+/// The history of a merchant, from the table to a file that verifies with the public key alone.
+pub async fn queued_history_is_anchored_and_proven(live: &LocalCloud) {
+    let (merchant, app) = live.logged_in().await;
+    app.request(&live.card()).await;
+    let id = MerchantId::parse(&merchant.id).unwrap();
+    let endpoints = live.system.endpoints();
+    let tables = Tables::new(&endpoints.table, &endpoints.record_table);
+    let store = Store::new(live.table.clone(), tables, &Policy::CURRENT);
+    let pseudonym = store.pseudonym(&id).await.unwrap().unwrap();
+    assert_eq!(store.pseudonym(&id).await.unwrap(), Some(pseudonym));
+    let events = history::unbroken(&store, &id).await.unwrap();
+    let events: Vec<ExportedEvent> = events.iter().filter_map(ExportedEvent::of).collect();
+    let entries = events.iter().map(|event| Entry {
+        hash: event.hash,
+        pseudonym,
+        seq: event.seq,
+    });
+    let entries: Vec<Entry> = entries.collect();
+    assert!(entries.len() > 1);
+    queue(live, &entries).await;
+
+    let (key, name, bucket) = (public_key(live).await, log_name(live), bucket(live));
+    let reader = LogReader::new(&bucket, &name, &key);
+    let last = events.last().unwrap();
+    let deadline = Instant::now() + HIDDEN;
+    let (head, mut proofs) = loop {
+        run(live).await;
+        let head = reader.newest(0).await.unwrap().unwrap();
+        let proofs = reader.proofs(&pseudonym, &head).await.unwrap();
+        if proofs.len() == events.len() {
+            break (head, proofs);
+        }
+        assert!(Instant::now() < deadline, "{} proofs", proofs.len());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    let file = Export {
+        merchant_id: merchant.id.clone(),
+        head: ChainHead {
+            sequence: last.seq,
+            hash: last.hash,
+        },
+        proof: proofs.pop().unwrap(),
+        earlier: proofs,
+        checkpoint: head.note.clone(),
+        consistency: None,
+        events,
+    };
+    let verdict = verify(&file, &key, &name, Some(&head.note)).unwrap();
+    assert_eq!((verdict.sequence, verdict.newer), (file.head.sequence, 0));
+
+    // One more batch, and the proof that the log continues the kept checkpoint.
+    let more: Hash = loop {
+        let entry = event(&merchant.id, 1);
+        queue(live, std::slice::from_ref(&entry)).await;
+        let done = run(live).await;
+        if done["outcome"] == json!(Outcome::Anchored) {
+            break entry.pseudonym;
+        }
+        assert!(Instant::now() < deadline, "{done}");
+    };
+    let newest = reader.newest(head.checkpoint.size).await.unwrap().unwrap();
+    assert!(newest.checkpoint.size > head.checkpoint.size);
+    assert!(!reader.proofs(&more, &newest).await.unwrap().is_empty());
+    let continued = reader.consistency(head.checkpoint.size, &newest).await;
+    let continued = continued.unwrap().unwrap();
+    let verified = continued.verify(&head.checkpoint, &newest.checkpoint);
+    assert_eq!(verified, Ok(()));
+}
+
+/// A role with every right on keys and buckets. The policies of the key and of the bucket deny it.
+pub async fn administrator_can_neither_sign_nor_write(live: &LocalCloud) {
+    let iam = async |action: &str, fields: &[(&str, &str)]| {
+        let reply = live.root.query("iam", "2010-05-08", action, fields).await;
+        reply.unwrap()
+    };
+    let name = "an-administrator";
+    let trust = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole",
+    }]});
+    let all = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": ["kms:*", "s3:*"], "Resource": "*",
+    }]});
+    let trust = trust.to_string();
+    let fields = [("RoleName", name), ("AssumeRolePolicyDocument", &trust)];
+    iam("CreateRole", &fields).await;
+    let all = all.to_string();
+    let fields = [
+        ("RoleName", name),
+        ("PolicyName", "all"),
+        ("PolicyDocument", &all),
+    ];
+    iam("PutRolePolicy", &fields).await;
+    let caller = live.root.assume(name).await;
+    let sign = async |key: &str| {
+        let body = json!({
+            "KeyId": live.system.resource(key).unwrap(),
+            "Message": STANDARD.encode("x"), "SigningAlgorithm": "ECDSA_SHA_256",
+        });
+        caller.json(&KMS, "Sign", &body).await.map(drop)
+    };
+    assert_eq!(sign("PayoutSigningKey").await, Ok(()));
+    let denied = sign("AnchorSigningKey").await.unwrap_err();
+    assert!(denied.starts_with("AccessDenied"), "{denied}");
+    let bucket = live.system.resource("LogBucket").unwrap();
+    let path = format!("/{bucket}/leaf/999999999999");
+    let put = caller.rest("s3", &Method::PUT, &path, &json!({})).await;
+    let code = element(&put.text(), "Code").map(str::to_owned);
+    assert_eq!((put.status, code.as_deref()), (403, Some("AccessDenied")));
+    let list = format!("/{bucket}?list-type=2");
+    let list = caller.rest("s3", &Method::GET, &list, &Value::Null).await;
+    assert_eq!(list.status, 200);
+}
+
+/// A defect of the sender stops no other event, and does not get lost.
+pub async fn malformed_messages_are_left_on_the_queue(live: &LocalCloud) {
+    let malformed = "not an entry";
+    send(live, malformed.to_owned()).await;
+    let done = run(live).await;
+    assert!(done["malformed"].as_u64().is_some(), "{done}");
+    let queue = live.system.resource("AnchorQueue").unwrap();
+    let names =
+        json!({"QueueUrl": queue, "AttributeNames": ["ApproximateNumberOfMessagesNotVisible"]});
+    let count = live.root.json(&SQS, "GetQueueAttributes", &names).await;
+    let count = count.unwrap()["Attributes"]["ApproximateNumberOfMessagesNotVisible"].clone();
+    assert!(count.as_str().unwrap().parse::<u32>().unwrap() > 0);
+}
