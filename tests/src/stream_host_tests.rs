@@ -130,7 +130,7 @@ fn filter_matches_values_and_absence() {
 #[test]
 #[should_panic(expected = "unsupported filter rule")]
 fn unknown_filter_panics() {
-    let _ = fits(&json!({"a": [{"prefix": "x"}]}), Some(&json!({"a": "xy"})));
+    let _ = fits(&json!({"a": [{"suffix": "x"}]}), Some(&json!({"a": "xy"})));
 }
 
 #[test]

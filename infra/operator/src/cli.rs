@@ -1,5 +1,6 @@
 //! The command line of `rebindctl`. The comments of commands and options are the help texts.
 
+use crate::calls::{Caller, OfMerchant, Payouts, Proposals};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -13,12 +14,14 @@ use std::path::PathBuf;
 Exit codes:
   0    success
   1    the command cannot run; the message says what to do
-  2    the input has errors; each is printed
+  2    the input has errors, or the system refused the call; each reason is printed
   130  stopped by Ctrl-C"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) caller: Caller,
 }
 
 #[derive(Debug, Subcommand)]
@@ -26,16 +29,30 @@ pub(crate) enum Command {
     /// Merchants
     #[command(subcommand)]
     Merchants(Merchants),
+    /// Payouts
+    #[command(subcommand)]
+    Payouts(Payouts),
+    /// What takes two persons
+    #[command(subcommand)]
+    Proposals(Proposals),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Merchants {
+    #[command(flatten)]
+    Call(OfMerchant),
     /// Create the merchants of a file
     ///
     /// FILE has one JSON object a line (JSON Lines, UTF-8); infra/operator/merchant.schema.json describes it, and
     /// infra/operator/merchants.example.jsonl is an example. Each merchant is created as a whole or not at all. Nothing is
     /// overwritten: a merchant that was created before from the same content counts as done, one with another content is an
-    /// error of its line. Errors name line and field, never a value.
+    /// error of its line. Errors name line and field, never a value. With --dry-run every line is checked and nothing is created;
+    /// whether ids, accounts and cards are free is not checked. With --json errors and summary are JSON, one object a line.
     #[command(after_long_help = "\
 Leaves behind:
   FILE.resume  how far the import is: numbers and a hash, no personal data. The same command continues there, also after
@@ -64,18 +81,12 @@ pub(crate) struct Import {
     /// The file with one merchant a line
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Check every line and create nothing. Whether ids, accounts and cards are free is not checked
-    #[arg(long)]
-    pub(crate) dry_run: bool,
     /// Lines a second at most. Without it, the import slows down only when it is throttled
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) rate: Option<u32>,
     /// Where to store how far the import is [default: FILE.resume]
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(crate) resume: Option<PathBuf>,
-    /// Write errors and summary as JSON, one object a line
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 impl Import {
@@ -97,9 +108,11 @@ mod tests {
     fn import(line: &str) -> Result<Import, clap::Error> {
         let words = line.split_whitespace();
         let start = ["rebindctl", "merchants", "import"];
-        let Command::Merchants(Merchants::Import(import)) =
-            Cli::try_parse_from(start.into_iter().chain(words))?.command;
-        Ok(import)
+        let cli = Cli::try_parse_from(start.into_iter().chain(words))?;
+        match cli.command {
+            Command::Merchants(Merchants::Import(import)) => Ok(import),
+            other => panic!("another command: {other:?}"),
+        }
     }
 
     #[test]

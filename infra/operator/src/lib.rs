@@ -1,5 +1,9 @@
 //! `rebindctl`, the operator's tool.
 //!
+//! - [`api`]: signed calls of the operator's API.
 //! - [`import`]: creates merchants from a file.
+//! - [`reconcile`]: compares the core system's payouts with this system's.
 
+pub mod api;
 pub mod import;
+pub mod reconcile;

@@ -2,13 +2,16 @@
 
 #![allow(clippy::print_stderr)] // a command-line tool
 
+mod calls;
 mod cli;
+mod operate;
 
 use application::ports::{HashKey, PortError};
 use application::serve::wall_clock;
 use aws::settings::{Aws, env};
-use clap::Parser as _;
+use calls::{Caller, Payouts};
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use cli::{Cli, Command, Import, Merchants};
 use domain::policy::Policy;
 use rebindctl::import::direct::Direct;
@@ -45,9 +48,30 @@ async fn main() -> ExitCode {
             };
         }
     };
-    let Command::Merchants(Merchants::Import(arguments)) = cli.command;
-    match import(&arguments).await {
-        Ok(summary) => ExitCode::from(exit_code(&summary)),
+    let caller = &cli.caller;
+    let done = match &cli.command {
+        Command::Merchants(Merchants::Import(arguments)) => {
+            let imported = import(arguments, caller).await;
+            imported
+                .map(|summary| exit_code(&summary))
+                .map_err(|error| error.to_string())
+        }
+        Command::Merchants(Merchants::Call(call)) => operate::call(caller, call.request()).await,
+        Command::Payouts(Payouts::Show { id }) => operate::call(caller, calls::payout(id)).await,
+        Command::Payouts(Payouts::Reconcile { file }) => operate::reconcile(caller, file).await,
+        Command::Proposals(proposals) => operate::propose(caller, proposals).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                *shell,
+                &mut Cli::command(),
+                "rebindctl",
+                &mut std::io::stdout(),
+            );
+            Ok(0)
+        }
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(CANNOT_RUN)
@@ -64,13 +88,13 @@ const fn exit_code(summary: &Summary) -> u8 {
     }
 }
 
-async fn import(arguments: &Import) -> Result<Summary, Error> {
-    if arguments.dry_run {
-        return import_to(arguments, &DryRun, None).await;
+async fn import(arguments: &Import, caller: &Caller) -> Result<Summary, Error> {
+    if caller.dry_run {
+        return import_to(arguments, caller, &DryRun, None).await;
     }
     let target = direct().map_err(|error| Error::Target(error.to_string()))?;
     let resume = ResumeFile::new(arguments.resume_path(), target.name());
-    import_to(arguments, &target, Some(&resume)).await
+    import_to(arguments, caller, &target, Some(&resume)).await
 }
 
 /// The tables and keys of the environment.
@@ -85,6 +109,7 @@ fn direct() -> Result<impl Target, PortError> {
 
 async fn import_to(
     arguments: &Import,
+    caller: &Caller,
     target: &impl Target,
     resume: Option<&ResumeFile>,
 ) -> Result<Summary, Error> {
@@ -93,7 +118,7 @@ async fn import_to(
     let file = File::open(&arguments.file).map_err(opening())?;
     let total_bytes = file.metadata().map_err(opening())?.len();
     let output = std::io::stdout();
-    let format = if arguments.json {
+    let format = if caller.json {
         Format::Json
     } else {
         Format::Text {
@@ -109,7 +134,7 @@ async fn import_to(
         total_bytes,
         in_flight: IN_FLIGHT,
         rate: arguments.rate,
-        dry_run: arguments.dry_run,
+        dry_run: caller.dry_run,
         policy: &Policy::CURRENT,
         clock: wall_clock,
     };

@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn function_gets_its_environment() {
         let functions = Template::load().functions();
-        assert_eq!(functions.len(), 12);
+        assert_eq!(functions.len(), 14);
         let verification = &functions["Verification"];
         assert_eq!(verification.name, "verification");
         assert_eq!(verification.memory_mb, 256);
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn every_route_maps_to_function() {
         let routes = Template::load().routes();
-        assert_eq!(routes.len(), 28);
+        assert_eq!(routes.len(), 46);
         let of = |key: &str| {
             let route = routes.iter().find(|route| route.key == key);
             route.map(|route| route.function.as_str())

@@ -1,0 +1,153 @@
+//! Where the API is, and who calls it.
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials as _;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The API's address, and the credentials that sign for it.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The base URL, without a slash at its end.
+    pub url: String,
+    /// The region of the API.
+    pub region: String,
+    /// The credentials of a role's session.
+    pub credentials: Credentials,
+}
+
+/// Why there is no endpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// No URL.
+    #[error(
+        "no address: set --url or REBIND_OPERATOR_URL to the stack's output OperatorApiUrl, or use --local --as ROLE"
+    )]
+    NoUrl,
+    /// Not an address.
+    #[error("the address must begin with https://, or with http:// on 127.0.0.1")]
+    BadUrl,
+    /// No region.
+    #[error("no region: set --region or AWS_REGION")]
+    NoRegion,
+    /// No credentials.
+    #[error(
+        "no AWS credentials: assume one of the stack's operator roles, under your own name, and export its credentials"
+    )]
+    NoCredentials,
+    /// The local system is not up.
+    #[error("{0} cannot be read: start the local system with `cargo local up --detach`")]
+    NotUp(PathBuf),
+    /// The local system has no such role.
+    #[error("the local system has no role {role}: use one of {known}")]
+    NoRole {
+        /// The role.
+        role: String,
+        /// The roles that it has.
+        known: String,
+    },
+}
+
+/// The part of `endpoints.json` that is needed here.
+#[derive(Deserialize)]
+struct Endpoints {
+    operator_url: String,
+    region: String,
+    operators: BTreeMap<String, Session>,
+}
+
+#[derive(Deserialize)]
+struct Session {
+    access_key: String,
+    secret_key: String,
+    session_token: String,
+}
+
+/// The local system.
+#[derive(Clone, Debug)]
+pub struct Local<'a> {
+    /// Its `endpoints.json`.
+    pub endpoints: &'a Path,
+    /// The role of the caller.
+    pub role: &'a str,
+}
+
+impl Endpoint {
+    /// The local system.
+    ///
+    /// # Errors
+    /// When it is not up, or has no such role.
+    pub fn local(local: &Local<'_>) -> Result<Self, EndpointError> {
+        let not_up = || EndpointError::NotUp(local.endpoints.to_owned());
+        let text = std::fs::read_to_string(local.endpoints).map_err(|_| not_up())?;
+        let endpoints: Endpoints = serde_json::from_str(&text).map_err(|_| not_up())?;
+        let Some(session) = endpoints.operators.get(local.role) else {
+            let known: Vec<_> = endpoints.operators.into_keys().collect();
+            return Err(EndpointError::NoRole {
+                role: local.role.to_owned(),
+                known: known.join(", "),
+            });
+        };
+        let token = Some(session.session_token.clone());
+        let (id, secret) = (&session.access_key, &session.secret_key);
+        Ok(Self {
+            url: endpoints.operator_url,
+            region: endpoints.region,
+            credentials: Credentials::new(id, secret, token, None, "local"),
+        })
+    }
+
+    /// A stack on AWS, with the usual credentials: the environment, profiles, containers and instances.
+    ///
+    /// # Errors
+    /// Without address, region or credentials.
+    pub async fn aws(url: Option<&str>, region: Option<&str>) -> Result<Self, EndpointError> {
+        let url = url.ok_or(EndpointError::NoUrl)?.trim_end_matches('/');
+        let is_local = url.starts_with("http://127.0.0.1:");
+        if !(url.starts_with("https://") || is_local) {
+            return Err(EndpointError::BadUrl);
+        }
+        let config = aws_config::defaults(aws_config::BehaviorVersion::latest());
+        let config = config.load().await;
+        let configured = config.region().map(ToString::to_string);
+        let region = region.map(str::to_owned).or(configured);
+        let provider = config.credentials_provider();
+        let provider = provider.ok_or(EndpointError::NoCredentials)?;
+        let credentials = provider.provide_credentials().await;
+        Ok(Self {
+            url: url.to_owned(),
+            region: region.ok_or(EndpointError::NoRegion)?,
+            credentials: credentials.map_err(|_| EndpointError::NoCredentials)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_roles_come_from_endpoints() {
+        let folder = std::env::temp_dir().join(format!("rebindctl-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("endpoints.json");
+        let local = |role: &'static str| {
+            Endpoint::local(&Local {
+                endpoints: &path,
+                role,
+            })
+        };
+        assert!(matches!(local("support"), Err(EndpointError::NotUp(_))));
+        let session = r#"{"access_key": "a", "secret_key": "b", "session_token": "c"}"#;
+        let text = format!(
+            r#"{{"operator_url": "http://127.0.0.1:1/x", "region": "r", "operators": {{"support": {session}}}}}"#
+        );
+        std::fs::write(&path, text).unwrap();
+        let endpoint = local("support").unwrap();
+        assert_eq!(endpoint.credentials.session_token(), Some("c"));
+        let error = local("nobody").unwrap_err().to_string();
+        assert!(error.contains("support"), "{error}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

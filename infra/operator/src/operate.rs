@@ -1,0 +1,186 @@
+//! Runs the commands that call the operator's API.
+
+use crate::calls::{self, Caller, Proposals};
+use crate::{CANNOT_RUN, HAS_ERRORS};
+use rebindctl::api::{Api, Endpoint, Local, Request, print_json, print_text};
+use rebindctl::reconcile::{self, FindPayout, Found, Known};
+use serde_json::Value;
+use std::fs::File;
+use std::io::{BufReader, Read as _, Write as _};
+use std::path::Path;
+
+/// The addresses of the local system, from the root of the repository.
+const ENDPOINTS: &str = "target/local/endpoints.json";
+/// The longest values of a proposal.
+const INPUT_MAX_BYTES: u64 = 16 * 1024;
+
+/// The exit code, or why the command cannot run.
+pub(crate) type Done = Result<u8, String>;
+
+/// Sends one request and prints its reply.
+pub(crate) async fn call(caller: &Caller, request: Request) -> Done {
+    let request = with_grounds(caller, request)?;
+    if caller.dry_run {
+        return print(caller, &shown(&request));
+    }
+    let api = Api::new(endpoint(caller).await?);
+    let reply = api
+        .send(&request)
+        .await
+        .map_err(|error| error.to_string())?;
+    match reply.refusal(&request) {
+        None => print(caller, &reply.body),
+        Some(refusal) if caller.json && reply.body.is_object() => {
+            print(caller, &reply.body)?;
+            eprintln!("error: {}", refusal.lines().next().unwrap_or_default());
+            Ok(HAS_ERRORS)
+        }
+        Some(refusal) => {
+            eprintln!("error: {refusal}");
+            Ok(HAS_ERRORS)
+        }
+    }
+}
+
+/// Sends the request of a proposal. The values of a change of contact come from standard input.
+pub(crate) async fn propose(caller: &Caller, proposals: &Proposals) -> Done {
+    let mut input = Value::Null;
+    if matches!(proposals, Proposals::ContactChange { .. }) {
+        let mut text = String::new();
+        let mut limited = std::io::stdin().take(INPUT_MAX_BYTES);
+        let read = limited.read_to_string(&mut text);
+        read.map_err(|error| format!("standard input cannot be read: {error}"))?;
+        let wrong = "standard input must be a JSON object with the new values, for example {\"phone\": \"13700000000\"}";
+        input = serde_json::from_str(&text).map_err(|_| wrong.to_owned())?;
+        if !input.is_object() {
+            return Err(wrong.to_owned());
+        }
+    }
+    call(caller, proposals.request(input)).await
+}
+
+/// Compares a file with this system, payout by payout.
+pub(crate) async fn reconcile(caller: &Caller, file: &Path) -> Done {
+    let opened = File::open(file);
+    let opened = opened.map_err(|error| format!("opening {}: {error}", file.display()))?;
+    let book = Book {
+        caller,
+        api: Api::new(endpoint(caller).await?),
+    };
+    let mut output = std::io::stdout();
+    let mut is_closed = false;
+    let report = |found: Found| {
+        let written = if caller.json {
+            serde_json::to_writer(&mut output, &found).is_ok() && writeln!(output).is_ok()
+        } else {
+            let difference = serde_json::to_value(found.difference).unwrap_or_default();
+            let word = difference.as_str().unwrap_or_default();
+            writeln!(output, "line {}: {}: {word}", found.line, found.payout_id).is_ok()
+        };
+        is_closed |= !written;
+    };
+    let compared = reconcile::reconcile(BufReader::new(opened), &book, report).await;
+    let summary = compared.map_err(|error| error.to_string())?;
+    if is_closed {
+        return Ok(CANNOT_RUN);
+    }
+    print(caller, &serde_json::to_value(&summary).unwrap_or_default())?;
+    Ok(if summary.differences == 0 {
+        0
+    } else {
+        HAS_ERRORS
+    })
+}
+
+/// The payouts of this system.
+struct Book<'a> {
+    caller: &'a Caller,
+    api: Api,
+}
+
+impl FindPayout for Book<'_> {
+    type Error = String;
+
+    async fn find(&self, payout_id: &str) -> Result<Option<Known>, String> {
+        let request = with_grounds(self.caller, calls::payout(payout_id))?;
+        let reply = self
+            .api
+            .send(&request)
+            .await
+            .map_err(|error| error.to_string())?;
+        let text = |name: &str| reply.body.pointer(name).and_then(Value::as_str);
+        if reply.status == 404 && text("/code") == Some("NOT_FOUND") {
+            return Ok(None);
+        }
+        if let Some(refusal) = reply.refusal(&request) {
+            return Err(refusal);
+        }
+        let amount_fen = reply.body.pointer("/amount_fen").and_then(Value::as_u64);
+        match (text("/status"), amount_fen) {
+            (Some(status), Some(amount_fen)) => Ok(Some(Known {
+                status: status.to_owned(),
+                card_last4: text("/card/last4").map(str::to_owned),
+                amount_fen,
+            })),
+            _ => Err("the reply is not a payout".to_owned()),
+        }
+    }
+}
+
+fn with_grounds(caller: &Caller, request: Request) -> Result<Request, String> {
+    let grounds = caller.grounds();
+    let grounds = grounds.ok_or("every call needs --reason and --comment; see rebindctl --help")?;
+    let key = match &caller.key {
+        Some(key) => key.clone(),
+        None => {
+            let mut bytes = [0; 16];
+            getrandom::fill(&mut bytes).map_err(|error| format!("no random key: {error}"))?;
+            hex::encode(bytes)
+        }
+    };
+    if request.method == "POST" && caller.key.is_none() && !caller.dry_run {
+        eprintln!("key: {key}");
+    }
+    Ok(request.on(&grounds, &key))
+}
+
+async fn endpoint(caller: &Caller) -> Result<Endpoint, String> {
+    let found = match (&caller.role, caller.local) {
+        (Some(role), true) => {
+            let endpoints = caller.endpoints.as_deref();
+            Endpoint::local(&Local {
+                endpoints: endpoints.unwrap_or(Path::new(ENDPOINTS)),
+                role,
+            })
+        }
+        _ => {
+            let default = std::env::var("REBIND_OPERATOR_URL").ok();
+            let url = caller.url.as_deref().or(default.as_deref());
+            Endpoint::aws(url, caller.region.as_deref()).await
+        }
+    };
+    found.map_err(|error| error.to_string())
+}
+
+/// A request as it would be sent, without its signature.
+fn shown(request: &Request) -> Value {
+    let headers = request.headers.iter();
+    let headers = headers.map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
+    serde_json::json!({
+        "method": request.method,
+        "path": request.path,
+        "headers": headers.collect::<serde_json::Map<_, _>>(),
+        "body": request.body,
+    })
+}
+
+/// Prints a result. A closed output, as of `| head`, ends the command quietly.
+fn print(caller: &Caller, value: &Value) -> Done {
+    let mut output = std::io::stdout().lock();
+    let printed = match (caller.json, value) {
+        (true, value) => print_json(&mut output, value),
+        (false, Value::Null) => writeln!(output, "done"),
+        (false, value) => print_text(&mut output, value),
+    };
+    Ok(if printed.is_ok() { 0 } else { CANNOT_RUN })
+}
