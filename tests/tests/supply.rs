@@ -15,7 +15,7 @@ use store::outbox::LEASE_S;
 use tests::iam_policy::{logical_name, template};
 use tests::metrics::metric;
 
-const FUNCTIONS: [&str; 13] = [
+const FUNCTIONS: [&str; 14] = [
     "login",
     "cards",
     "rebind-request",
@@ -24,6 +24,7 @@ const FUNCTIONS: [&str; 13] = [
     "settlement",
     "freezes",
     "payouts",
+    "operator",
     "confirmation-notice",
     "events",
     "cooldown-cleanup",

@@ -113,7 +113,7 @@ pub(crate) enum OfMerchant {
         /// The merchant's id
         id: String,
     },
-    /// Record that the owner was told of a change that waits for it
+    /// Record that the owner was informed of a change that waits for it
     ConfirmNotified {
         /// The merchant's id
         id: String,

@@ -35,6 +35,17 @@ pub(crate) enum Command {
     /// What takes two persons
     #[command(subcommand)]
     Proposals(Proposals),
+    /// Verify an exported history. Needs neither network nor account
+    ///
+    /// Prints "whole to sequence n, anchored at T, m newer not anchored", or the first sequence number that the file does not prove,
+    /// and why. Keep the file's checkpoint: with --checkpoint, a later file must continue it, so that a fork of the log or an
+    /// older history is found.
+    #[command(after_long_help = "\
+Exit codes:
+  0  the history is whole
+  1  a file cannot be read
+  2  the history is not proven; the reason is printed")]
+    Verify(Verify),
     /// Print the completions of a shell
     Completions {
         /// The shell
@@ -87,6 +98,23 @@ pub(crate) struct Import {
     /// Where to store how far the import is [default: FILE.resume]
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(crate) resume: Option<PathBuf>,
+}
+
+/// What is verified, and with what.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The exported history
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The log's public key, in PEM: that of the stack's output AnchorSigningKeyArn
+    #[arg(long, value_name = "FILE")]
+    pub(crate) public_key: PathBuf,
+    /// The name of the log: the stack's output LogName
+    #[arg(long, value_name = "NAME")]
+    pub(crate) log: String,
+    /// A checkpoint that you kept from an earlier file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
 }
 
 impl Import {

@@ -5,6 +5,7 @@
 mod calls;
 mod cli;
 mod operate;
+mod verify;
 
 use application::ports::{HashKey, PortError};
 use application::serve::wall_clock;
@@ -60,6 +61,7 @@ async fn main() -> ExitCode {
         Command::Payouts(Payouts::Show { id }) => operate::call(caller, calls::payout(id)).await,
         Command::Payouts(Payouts::Reconcile { file }) => operate::reconcile(caller, file).await,
         Command::Proposals(proposals) => operate::propose(caller, proposals).await,
+        Command::Verify(arguments) => verify::verify(arguments),
         Command::Completions { shell } => {
             clap_complete::generate(
                 *shell,

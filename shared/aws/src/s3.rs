@@ -1,7 +1,7 @@
 //! The log's bucket: S3.
 //!
-//! The three operations are signed here. The SDK's client for S3 would bring 14 more crates (checksums, event streams, a
-//! second signature algorithm), for a GET, a PUT and a listing.
+//! The three operations are signed here. The SDK's client for S3 would bring more crates (checksums, event streams, a second
+//! signature algorithm), for a GET, a PUT and a listing.
 
 use application::backoff::{Backoff, Limits};
 use application::ports::{AppendLog, PortError, PutOutcome, ReadLog};

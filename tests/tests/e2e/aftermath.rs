@@ -21,9 +21,9 @@ pub async fn every_history_is_unbroken(live: &LocalCloud) {
     );
     let (mut merchants, mut total) = (0, 0);
     for item in live.items().await {
-        if item["sk"].as_s().unwrap() == "Y" {
-            let pk = item["pk"].as_s().unwrap();
-            let id = MerchantId::parse(pk.trim_start_matches("M#")).unwrap();
+        let merchant = item["pk"].as_s().unwrap().strip_prefix("M#");
+        if let (Some(id), "Y") = (merchant, item["sk"].as_s().unwrap().as_str()) {
+            let id = MerchantId::parse(id).unwrap();
             total += history::unbroken(&store, &id).await.unwrap().len();
             merchants += 1;
         }

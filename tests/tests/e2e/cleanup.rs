@@ -406,6 +406,7 @@ pub async fn pending_test_transfer_is_settled(live: &LocalCloud) {
         .card_with_outcome("match_transfer_pending", &merchant.holder_name)
         .await;
     let path = app.activate(&card).await;
+    live.handed_over(&merchant).await;
     let tested_at = merchant.now();
     let pending = app.test_transfer(&path).await.ok(200);
     assert_eq!(pending["status"], "pending");

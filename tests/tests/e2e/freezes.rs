@@ -30,6 +30,7 @@ async fn is_frozen(live: &LocalCloud, merchant: &Profile) -> bool {
 async fn changed(live: &LocalCloud) -> (Profile, String, String) {
     let merchant = live.merchant().await;
     let path = live.app(&merchant).await.activate(&live.card()).await;
+    live.handed_over(&merchant).await;
     live.notifications(&merchant.phone, 1).await;
     let code = live.freeze_code(&merchant.phone).await;
     (merchant, path, code)

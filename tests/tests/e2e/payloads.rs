@@ -339,7 +339,7 @@ impl Probe {
             mine[name] = ours[name].clone();
         }
         let made = rest(live, "lambda", &Method::POST, path, &mine).await;
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let mut batch = loop {
             let lines = live.log_of("/aws/lambda/probe").await;
             let batches = lines

@@ -590,6 +590,7 @@ impl Targets {
                 body["SigningAlgorithm"] = json!("ECDSA_SHA_256");
             }
             "Encrypt" => body["Plaintext"] = json!(STANDARD.encode("x")),
+            "GetPublicKey" => {}
             _ => body["CiphertextBlob"] = self.sealed[what].clone(),
         }
         if operation == "VerifyMac" {

@@ -113,8 +113,7 @@ impl Picture {
                 "transfers": system.statement(walk.card()).await.iter().map(|one| one["status"].clone()).collect::<Vec<_>>(),
             },
             "keys_without_an_answer": claims.count(),
-            // A redelivered event is published again, under the same id.
-            "published": system.cloud.topic.published().iter().map(|event| event["type"].to_string()).collect::<BTreeSet<_>>(),
+            "published": published(system),
         });
         Ok(Self {
             same,
@@ -154,6 +153,17 @@ impl Picture {
         }
         (twice > usize::from(repeated)).then(|| format!("{twice} extra notifications"))
     }
+}
+
+/// The types of the published events. A redelivered event is published again, under the same id. The clean-up's events are
+/// left out: its run may fall before or after the publication.
+fn published(system: &Processes) -> BTreeSet<String> {
+    let events = system.cloud.topic.published();
+    let types = events
+        .iter()
+        .map(|event| event["type"].as_str().unwrap().to_owned());
+    let by_clean_up = |name: &String| CLEAN_UP.iter().any(|kind| name.ends_with(kind));
+    types.filter(|name| !by_clean_up(name)).collect()
 }
 
 fn shown(card: &Value) -> Value {

@@ -7,6 +7,13 @@ fn properties(resource: &str) -> &'static Value {
     &template()["Resources"][resource]["Properties"]
 }
 
+/// Everybody but the role of `anchor`. The local cloud has the ARN of a session where AWS has that of the role.
+fn by_others() -> Value {
+    let session = "arn:${AWS::Partition}:sts::${AWS::AccountId}:assumed-role/${AnchorRole}/*";
+    let local = json!(["Durable", "AWS::NoValue", session]);
+    json!({"ArnNotLike": {"aws:PrincipalArn": ["AnchorRole.Arn", local]}})
+}
+
 /// An explicit denial holds against everybody whom IAM or a grant allows to sign.
 #[test]
 fn only_the_anchor_role_signs_checkpoints() {
@@ -22,7 +29,7 @@ fn only_the_anchor_role_signs_checkpoints() {
             "Principal": {"AWS": "*"},
             "Action": "kms:Sign",
             "Resource": "*",
-            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": "AnchorRole.Arn"}},
+            "Condition": by_others(),
         })
     );
 }
@@ -83,17 +90,21 @@ fn log_is_private_and_written_by_anchor_only() {
     };
     let objects = "${LogBucket.Arn}/*";
     let expected = [
-        deny(
-            "EncryptedTransportOnly",
-            json!("s3:*"),
-            json!(["LogBucket.Arn", objects]),
-            json!({"Bool": {"aws:SecureTransport": "false"}}),
-        ),
+        json!([
+            "Durable",
+            deny(
+                "EncryptedTransportOnly",
+                json!("s3:*"),
+                json!(["LogBucket.Arn", objects]),
+                json!({"Bool": {"aws:SecureTransport": "false"}}),
+            ),
+            "AWS::NoValue"
+        ]),
         deny(
             "WrittenByAnchorOnly",
             json!("s3:PutObject"),
             json!(objects),
-            json!({"ArnNotEquals": {"aws:PrincipalArn": "AnchorRole.Arn"}}),
+            by_others(),
         ),
         json!([
             "Durable",

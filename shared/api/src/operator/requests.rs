@@ -11,7 +11,7 @@ pub struct LookUp {
     pub account: Option<Secret<String>>,
 }
 
-/// The change that the owner was told of.
+/// The change that the owner was informed of.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmNotified {

@@ -21,7 +21,7 @@ vocabulary! {
         Freeze = "POST /operator/v1/acts/freeze/{id}",
         /// End all sessions of a merchant.
         EndSessions = "POST /operator/v1/acts/end-sessions/{id}",
-        /// Record that the owner was told of the change that waits for it.
+        /// Record that the owner was informed of the change that waits for it.
         ConfirmNotified = "POST /operator/v1/acts/confirm-notified/{id}",
         /// Record a later date of the merchant's document.
         RenewDocument = "POST /operator/v1/acts/renew-document/{id}",

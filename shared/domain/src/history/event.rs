@@ -7,7 +7,6 @@
 //! command that decides it.
 
 use super::fact::Member;
-use crate::card::Card;
 use crate::contact::ContactField;
 use crate::decide::NotifiedBy;
 use crate::error_code::ErrorCode;
@@ -191,9 +190,11 @@ macro_rules! facts {
     )+};
 }
 
+mod card;
 mod created;
 mod payouts;
 
+pub use card::EventCard;
 pub use created::MerchantCreated;
 pub use payouts::{OfPayout, PayoutReleased, PayoutSending};
 
@@ -466,27 +467,6 @@ impl NoFacts {
 
     const fn read(_: &Data) -> Result<Self, &'static str> {
         Ok(Self)
-    }
-}
-
-/// The facts of a card. They are members of the event itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventCard {
-    /// The card's id.
-    pub card_id: CardId,
-    /// The bank's code; `UNKNOWN` for an unknown prefix.
-    pub bank_code: String,
-    /// The last four digits.
-    pub last4: String,
-}
-
-impl From<&Card> for EventCard {
-    fn from(card: &Card) -> Self {
-        Self {
-            card_id: card.card_id.clone(),
-            bank_code: card.bank_code().to_owned(),
-            last4: card.last4.clone(),
-        }
     }
 }
 

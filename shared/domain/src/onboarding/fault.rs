@@ -164,7 +164,7 @@ impl Faults {
         self.0.extend(others);
     }
 
-    /// True if there is none.
+    /// True if there are no faults.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
