@@ -29,7 +29,6 @@ pub async fn two_people_end_a_freeze(live: &LocalCloud) {
     app.activate(&live.card()).await;
     live.handed_over(&merchant).await;
     merchant.pass_s(2 * DAY_S);
-    live.clean_up(merchant.now()).await;
     let shown = freeze(live, &merchant).await;
     assert_eq!(shown["frozen"]["holds_payouts"], true);
 
