@@ -3,6 +3,7 @@
 use anchor::Anchor;
 use application::serve::wall_clock;
 use aws::logging;
+use aws::runtime::deadline;
 use aws::settings::{Aws, env};
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::Value;
@@ -20,14 +21,8 @@ async fn main() -> Result<(), Error> {
     );
     // The event has no content: a run always anchors what the queue holds.
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
-        #[expect(clippy::disallowed_methods, reason = "Lambda's own clock")]
-        let left = event
-            .context
-            .deadline()
-            .duration_since(std::time::SystemTime::now())
-            .unwrap_or_default();
         let started = Instant::now();
-        let run = anchor.run(wall_clock(), started + left);
+        let run = anchor.run(wall_clock(), deadline(&event.context));
         let summary = Box::pin(run).await.map_err(|error| Diagnostic {
             error_type: "AnchorFailed".to_owned(),
             error_message: error.to_string(),

@@ -2,6 +2,7 @@
 
 use application::serve::{DeploymentStage, wall_clock};
 use aws::logging;
+use aws::runtime::deadline;
 use aws::settings::{Aws, env};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent};
 use domain::policy::Policy;
@@ -20,14 +21,8 @@ async fn main() -> Result<(), Error> {
         stage.is_sandbox(),
     );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<ScheduleEvent>| {
-        #[expect(clippy::disallowed_methods, reason = "Lambda's own clock")]
-        let left = event
-            .context
-            .deadline()
-            .duration_since(std::time::SystemTime::now())
-            .unwrap_or_default();
         let started = Instant::now();
-        let (deadline, id) = (started + left, &event.context.request_id);
+        let (deadline, id) = (deadline(&event.context), &event.context.request_id);
         let run = cleanup.run(&event.payload, wall_clock(), deadline, id);
         let summary = Box::pin(run).await.map_err(|error| Diagnostic {
             error_type: "CleanupFailed".to_owned(),

@@ -16,6 +16,7 @@ use domain::ids::{MerchantId, RebindId};
 use domain::merchant::Merchant as DomainMerchant;
 use domain::operator::BY_OPERATOR;
 use domain::policy::Policy;
+use domain::rebind::Sealed;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use domain::transition::Transition;
@@ -29,7 +30,7 @@ impl<T: Table, K: KeyService> Operator<T, K> {
         let read = self.merchant(&merchant_id).await?;
         let number = read.state.rebind_to_freeze_by_operator(call.now);
         let selector = number.map_or(Selector::Latest, Selector::Announced);
-        let reason = call.grounds.reason.as_str().to_owned();
+        let reason = call.reason();
         let freeze = Command::FreezeByOperator { reason };
         self.act(call, merchant_id, selector, freeze, &body.canonical)
             .await
@@ -37,7 +38,7 @@ impl<T: Table, K: KeyService> Operator<T, K> {
 
     pub(crate) async fn end_sessions(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         let body = body::read::<Empty>(call.request)?;
-        let reason = call.grounds.reason.as_str().to_owned();
+        let reason = call.reason();
         let end = Command::EndSessions { reason };
         let merchant_id = call.merchant_id()?;
         self.act(call, merchant_id, Selector::Latest, end, &body.canonical)
@@ -48,8 +49,7 @@ impl<T: Table, K: KeyService> Operator<T, K> {
         let body = body::read::<ConfirmNotified>(call.request)?;
         let rebind_id = body.fields.rebind_id.as_deref().and_then(RebindId::parse);
         let rebind_id = rebind_id.ok_or_else(|| malformed("rebind_id"))?;
-        let reason = call.grounds.reason.as_str().to_owned();
-        let confirm = Command::ConfirmNotified(NotifiedBy::Operator, Some(reason));
+        let confirm = Command::ConfirmNotified(NotifiedBy::Operator, Some(call.reason()));
         let selector = Selector::Step(&rebind_id);
         self.act(
             call,
@@ -104,13 +104,21 @@ impl<T: Table, K: KeyService> Operator<T, K> {
         canonical_body: &str,
     ) -> Result<Reply, HandlerError> {
         let ctx = self.context(call, merchant_id, canonical_body).await?;
-        let prepare = async |loaded: &Loaded, _: &mut Transition| {
-            let profile = &loaded.merchant.profile;
-            let personal = call.personal(None);
-            Ok(Some(self.keys.seal_personal(profile, &personal).await?))
-        };
+        let personal = call.personal(None);
+        let prepare =
+            async |loaded: &Loaded, _: &mut Transition| self.sealed(loaded, &personal).await;
         let ctx = ctx.showing(&shown);
         Ok(ctx.transact(selector, plan, prepare).await?.reply)
+    }
+
+    /// The encrypted part of a merchant's event.
+    pub(crate) async fn sealed(
+        &self,
+        loaded: &Loaded,
+        personal: &str,
+    ) -> Result<Option<Sealed>, HandlerError> {
+        let profile = &loaded.merchant.profile;
+        Ok(Some(self.keys.seal_personal(profile, personal).await?))
     }
 
     pub(crate) async fn context(

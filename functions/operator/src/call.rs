@@ -70,6 +70,11 @@ impl<'a> Call<'a> {
         id.ok_or_else(|| Rejection::new(ErrorCode::NotFound))
     }
 
+    /// The code of the reason, as an event names it.
+    pub(crate) fn reason(&self) -> String {
+        self.grounds.reason.as_str().to_owned()
+    }
+
     /// The idempotency key of a change. Its scope is the person, the method and the path.
     ///
     /// # Errors

@@ -109,11 +109,9 @@ impl<T: Table, K: KeyService> Operator<T, K> {
             };
             Ok(Command::Propose(Box::new(proposal), Box::new(act)).into())
         };
-        let prepare = async |loaded: &Loaded, _: &mut Transition| {
-            let profile = &loaded.merchant.profile;
-            let personal = call.personal(None);
-            Ok(Some(self.keys.seal_personal(profile, &personal).await?))
-        };
+        let personal = call.personal(None);
+        let prepare =
+            async |loaded: &Loaded, _: &mut Transition| self.sealed(loaded, &personal).await;
         let made = Made {
             proposal_id: Text(proposal_id.clone()),
         };
@@ -150,10 +148,8 @@ impl<T: Table, K: KeyService> Operator<T, K> {
             Ok(Command::Approve(Box::new(approval), act).into())
         };
         let personal = call.personal(Some((&first.proposer, &first.grounds)));
-        let prepare = async |loaded: &Loaded, _: &mut Transition| {
-            let profile = &loaded.merchant.profile;
-            Ok(Some(self.keys.seal_personal(profile, &personal).await?))
-        };
+        let prepare =
+            async |loaded: &Loaded, _: &mut Transition| self.sealed(loaded, &personal).await;
         let ctx = ctx.showing(&acts::shown);
         Ok(ctx.transact(selector, plan, prepare).await?.reply)
     }

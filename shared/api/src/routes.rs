@@ -382,26 +382,19 @@ impl Route {
     /// The route of a request, and the parameter of its path; empty for a path without one. Any text is a parameter.
     #[must_use]
     pub fn parse<'p>(method: &str, path: &'p str) -> Option<(Self, &'p str)> {
-        let routes = Self::ALL.iter().filter(|route| route.method() == method);
-        routes
-            .filter_map(|route| Some((*route, parameter(route.path(), path)?)))
-            .next()
+        find(Self::ALL, Self::label, method, path)
     }
 
     /// The method, in upper case.
     #[must_use]
     pub fn method(self) -> &'static str {
-        self.split().0
+        split(self.label()).0
     }
 
     /// The path template.
     #[must_use]
     pub fn path(self) -> &'static str {
-        self.split().1
-    }
-
-    fn split(self) -> (&'static str, &'static str) {
-        self.label().split_once(' ').unwrap_or_default()
+        split(self.label()).1
     }
 
     /// The path with `id` in the place of its parameter.
@@ -424,8 +417,27 @@ fn is_parameter(segment: &str) -> bool {
     segment.starts_with('{')
 }
 
+/// The method and the path template of a label.
+pub(crate) fn split(label: &'static str) -> (&'static str, &'static str) {
+    label.split_once(' ').unwrap_or_default()
+}
+
+/// The route whose label fits a request, and the parameter of its path.
+pub(crate) fn find<'p, R: Copy>(
+    routes: &[R],
+    label: impl Fn(R) -> &'static str,
+    method: &str,
+    path: &'p str,
+) -> Option<(R, &'p str)> {
+    routes.iter().find_map(|route| {
+        let (verb, template) = split(label(*route));
+        let parameter = parameter(template, path).filter(|_| verb == method);
+        Some((*route, parameter?))
+    })
+}
+
 /// The parameter of a path that fits the template. No template has two.
-pub(crate) fn parameter<'p>(template: &str, path: &'p str) -> Option<&'p str> {
+fn parameter<'p>(template: &str, path: &'p str) -> Option<&'p str> {
     let mut found = "";
     let mut given = path.split('/');
     for segment in template.split('/') {

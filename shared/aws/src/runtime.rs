@@ -1,9 +1,10 @@
-//! The Lambda runtime of a function behind the gateway.
+//! The Lambda runtime: of a function behind the gateway, and the deadline of a scheduled one.
 
 use crate::settings::env;
 use api::event::HttpEvent;
 use application::serve::{DeploymentStage, Handler, respond};
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
+use std::time::{Instant, SystemTime};
 
 /// Serves the function's routes for as long as the runtime sends events.
 ///
@@ -16,4 +17,12 @@ pub async fn serve<H: Handler>(handler: &H) -> Result<(), Error> {
         Ok::<_, Error>(respond(handler, stage, event.payload).await)
     }))
     .await
+}
+
+/// The time at which Lambda ends an invocation. A deadline that has passed is now.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "Lambda's own clock")]
+pub fn deadline(context: &Context) -> Instant {
+    let left = context.deadline().duration_since(SystemTime::now());
+    Instant::now() + left.unwrap_or_default()
 }

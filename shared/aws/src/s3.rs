@@ -3,28 +3,15 @@
 //! The three operations are signed here. The SDK's client for S3 would bring more crates (checksums, event streams, a second
 //! signature algorithm), for a GET, a PUT and a listing.
 
+use crate::signed::{SendError, SignedHttp, SignedReply, Unsigned};
 use application::backoff::{Backoff, Limits};
 use application::ports::{AppendLog, PortError, PutOutcome, ReadLog};
-use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-    UriPathNormalizationMode, sign,
-};
-use aws_sigv4::sign::v4;
-use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector as _, HttpConnectorSettings, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::body::SdkBody;
+use aws_sigv4::http_request::{PayloadChecksumKind, PercentEncodingMode, UriPathNormalizationMode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::{BodyExt as _, Limited};
 use sha2::{Digest as _, Sha256};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Limit for one attempt. The largest object, a batch of ten thousand entries, has 2 MB.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,34 +36,23 @@ const REPLY_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub struct LogBucket {
     /// Without a slash at the end.
     url: String,
-    region: String,
     credentials: SharedCredentialsProvider,
-    connector: SharedHttpConnector,
-}
-
-/// A complete reply.
-struct Reply {
-    status: u16,
-    body: Vec<u8>,
+    http: SignedHttp,
 }
 
 impl LogBucket {
     /// `url`: the address of the bucket, to which a slash and a key are appended.
     #[must_use]
     pub fn new(url: String, region: String, credentials: SharedCredentialsProvider) -> Self {
-        let settings = HttpConnectorSettings::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .build();
-        let connector = Connector::builder()
-            .connector_settings(settings)
-            .sleep_impl(TokioSleep::new())
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .build();
+        let mut http = SignedHttp::new("s3", region, CONNECT_TIMEOUT, REPLY_BYTES_MAX);
+        // S3's own rules of Signature Version 4.
+        http.settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        http.settings.percent_encoding_mode = PercentEncodingMode::Single;
+        http.settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         Self {
             url,
-            region,
             credentials,
-            connector: SharedHttpConnector::new(connector),
+            http,
         }
     }
 
@@ -86,7 +62,7 @@ impl LogBucket {
         method: &str,
         path: &str,
         body: Option<&[u8]>,
-    ) -> Result<Reply, PortError> {
+    ) -> Result<SignedReply, PortError> {
         let mut backoff = Backoff::new(RETRIES);
         loop {
             let attempt = self.attempt(method, path, body);
@@ -106,49 +82,9 @@ impl LogBucket {
         method: &str,
         path: &str,
         body: Option<&[u8]>,
-    ) -> Result<Reply, PortError> {
+    ) -> Result<SignedReply, PortError> {
         let credentials = self.credentials.provide_credentials().await;
         let credentials = credentials.map_err(|error| failed(&error.to_string()))?;
-        let request = self.signed(method, path, body, credentials)?;
-        let response = self.connector.call(request).await;
-        let response = response.map_err(|_| unavailable("no connection"))?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), REPLY_BYTES_MAX);
-        let body = body.collect().await;
-        let body = body.map_err(|_| unavailable("the reply was cut off"))?;
-        Ok(Reply {
-            status,
-            body: body.to_bytes().to_vec(),
-        })
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "S3 verifies the time of a signature"
-    )]
-    fn signed(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<&[u8]>,
-        credentials: Credentials,
-    ) -> Result<HttpRequest, PortError> {
-        let failed = |error: &dyn std::fmt::Display| failed(&error.to_string());
-        let mut settings = SigningSettings::default();
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        settings.percent_encoding_mode = PercentEncodingMode::Single;
-        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        let identity = credentials.into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name("s3")
-            .time(SystemTime::now())
-            .settings(settings)
-            .build()
-            .map_err(|error| failed(&error))?
-            .into();
-        let uri = format!("{}{path}", self.url);
         let checksum = body.map(|body| STANDARD.encode(Sha256::digest(body)));
         let mut headers = Vec::new();
         if let Some(checksum) = &checksum {
@@ -158,21 +94,17 @@ impl LogBucket {
             headers.push(("x-amz-sdk-checksum-algorithm", "SHA256"));
             headers.push(("x-amz-checksum-sha256", checksum));
         }
-        let content = body.unwrap_or_default();
-        let signable = SignableBody::Bytes(content);
-        let signable = SignableRequest::new(method, &uri, headers.iter().copied(), signable);
-        let signable = signable.map_err(|error| failed(&error))?;
-        let (instructions, _) = sign(signable, &params)
-            .map_err(|error| failed(&error))?
-            .into_parts();
-        let mut request = http::Request::builder().method(method).uri(&uri);
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        let request = request.body(SdkBody::from(content));
-        let mut request = request.map_err(|error| failed(&error))?;
-        instructions.apply_to_request_http1x(&mut request);
-        HttpRequest::try_from(request).map_err(|error| failed(&error))
+        let request = Unsigned {
+            method,
+            url: &format!("{}{path}", self.url),
+            headers: &headers,
+            body: body.unwrap_or_default(),
+        };
+        let reply = self.http.send(credentials, &request).await;
+        reply.map_err(|error| match error {
+            SendError::Unsigned(cause) => failed(&cause),
+            SendError::NoReply(cause) => unavailable(&cause),
+        })
     }
 
     /// One page of a listing: its keys, and whether more follow.

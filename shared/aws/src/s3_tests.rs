@@ -1,9 +1,13 @@
 //! The requests to S3 and the classification of its answers, scripted at the HTTP boundary.
 
 use super::*;
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_credential_types::Credentials;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
@@ -35,14 +39,12 @@ fn bucket(answers: &[(u16, &str)]) -> (LogBucket, Script) {
         .map(|(status, body)| (*status, (*body).to_owned()));
     script.answers.lock().unwrap().extend(answers);
     let credentials = Credentials::new("AKID", "SECRET", Some("TOKEN".into()), None, "tests");
-    let bucket = LogBucket {
-        connector: SharedHttpConnector::new(script.clone()),
-        ..LogBucket::new(
-            "https://log.s3.eu-west-1.amazonaws.com".to_owned(),
-            "eu-west-1".to_owned(),
-            SharedCredentialsProvider::new(credentials),
-        )
-    };
+    let mut bucket = LogBucket::new(
+        "https://log.s3.eu-west-1.amazonaws.com".to_owned(),
+        "eu-west-1".to_owned(),
+        SharedCredentialsProvider::new(credentials),
+    );
+    bucket.http.connector = SharedHttpConnector::new(script.clone());
     (bucket, script)
 }
 

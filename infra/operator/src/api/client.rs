@@ -1,17 +1,9 @@
 //! Sends signed requests (AWS Signature Version 4).
 
 use super::{Endpoint, Request};
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
-use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSettings};
-use aws_smithy_runtime_api::client::identity::Identity;
-use aws_smithy_types::body::SdkBody;
-use http_body_util::{BodyExt as _, Limited};
+use aws::signed::{SendError, SignedHttp, SignedReply, Unsigned};
 use serde_json::Value;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Longer than the timeout of the function.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
@@ -81,26 +73,16 @@ impl Reply {
 #[derive(Debug)]
 pub struct Api {
     endpoint: Endpoint,
-    connector: Connector,
+    http: SignedHttp,
 }
 
 impl Api {
     /// Creates a client.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        let settings = HttpConnectorSettings::builder()
-            .connect_timeout(CONNECT_LIMIT)
-            .read_timeout(CALL_LIMIT)
-            .build();
-        let connector = Connector::builder()
-            .connector_settings(settings)
-            .sleep_impl(TokioSleep::new())
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .build();
-        Self {
-            endpoint,
-            connector,
-        }
+        let region = endpoint.region.clone();
+        let http = SignedHttp::new("execute-api", region, CONNECT_LIMIT, REPLY_MAX_BYTES);
+        Self { endpoint, http }
     }
 
     /// Sends one request.
@@ -108,74 +90,31 @@ impl Api {
     /// # Errors
     /// When it cannot be signed, or no complete reply arrives.
     pub async fn send(&self, request: &Request) -> Result<Reply, CallError> {
-        let url = format!("{}{}", self.endpoint.url, request.path);
-        let body = request.bytes();
-        let signed = self.signed(&url, request, &body)?;
+        let headers = request.headers.iter();
+        let headers: Vec<_> = headers
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let unsigned = Unsigned {
+            method: request.method,
+            url: &format!("{}{}", self.endpoint.url, request.path),
+            headers: &headers,
+            body: &request.bytes(),
+        };
+        let sent = self.http.send(self.endpoint.credentials.clone(), &unsigned);
         let no_reply = |cause: String| CallError::NoReply {
             url: self.endpoint.url.clone(),
             cause,
         };
-        let sent = async {
-            let reply = self.connector.call(signed).await;
-            let reply = reply.map_err(|error| no_reply(error.to_string()))?;
-            let status = reply.status().as_u16();
-            let body = Limited::new(reply.into_body(), REPLY_MAX_BYTES).collect();
-            let body = body.await.map_err(|error| no_reply(error.to_string()))?;
-            let body = body.to_bytes();
-            let body = match body.is_empty() {
-                true => Value::Null,
-                false => serde_json::from_slice(&body).unwrap_or_default(),
-            };
-            Ok(Reply { status, body })
-        };
-        let limited = tokio::time::timeout(CALL_LIMIT, sent).await;
-        limited.unwrap_or_else(|_| Err(no_reply("no answer in time".to_owned())))
-    }
-
-    fn signed(
-        &self,
-        url: &str,
-        request: &Request,
-        body: &[u8],
-    ) -> Result<aws_smithy_runtime_api::client::orchestrator::HttpRequest, CallError> {
-        let unsigned = |error: &dyn std::fmt::Display| CallError::Unsigned(error.to_string());
-        let identity: Identity = self.endpoint.credentials.clone().into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.endpoint.region)
-            .name("execute-api")
-            .time(now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| unsigned(&error))?
-            .into();
-        let headers = request.headers.iter();
-        let headers = headers.map(|(name, value)| (*name, value.as_str()));
-        let signable = SignableRequest::new(
-            request.method,
-            url,
-            headers.clone(),
-            SignableBody::Bytes(body),
-        );
-        let signable = signable.map_err(|error| unsigned(&error))?;
-        let (instructions, _) = sign(signable, &params)
-            .map_err(|error| unsigned(&error))?
-            .into_parts();
-        let mut http = http::Request::builder().method(request.method).uri(url);
-        for (name, value) in headers {
-            http = http.header(name, value);
+        match tokio::time::timeout(CALL_LIMIT, sent).await {
+            Ok(Ok(SignedReply { status, body })) => Ok(Reply {
+                status,
+                body: serde_json::from_slice(&body).unwrap_or_default(),
+            }),
+            Ok(Err(SendError::Unsigned(cause))) => Err(CallError::Unsigned(cause)),
+            Ok(Err(SendError::NoReply(cause))) => Err(no_reply(cause)),
+            Err(_) => Err(no_reply("no answer in time".to_owned())),
         }
-        let mut http = http
-            .body(SdkBody::from(body.to_vec()))
-            .map_err(|error| unsigned(&error))?;
-        instructions.apply_to_request_http1x(&mut http);
-        http.try_into().map_err(|error| unsigned(&error))
     }
-}
-
-/// The clock of signatures.
-fn now() -> SystemTime {
-    SystemTime::now()
 }
 
 #[cfg(test)]

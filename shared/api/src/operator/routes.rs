@@ -1,7 +1,7 @@
 //! Every operation of the operator's API. The kind of an act stands in the path, so that IAM can permit each alone.
 
 use crate::event::Request;
-use crate::routes::{Routed, parameter};
+use crate::routes::{self, Routed};
 use domain::vocabulary::vocabulary;
 
 vocabulary! {
@@ -50,24 +50,19 @@ impl OperatorRoute {
     /// The route of a request, and the parameter of its path; empty for a path without one.
     #[must_use]
     pub fn find<'p>(method: &str, path: &'p str) -> Option<(Self, &'p str)> {
-        let mut routes = Self::ALL.iter().filter(|route| route.method() == method);
-        routes.find_map(|route| Some((*route, parameter(route.path(), path)?)))
+        routes::find(Self::ALL, Self::as_str, method, path)
     }
 
     /// The method, in upper case.
     #[must_use]
     pub fn method(self) -> &'static str {
-        self.split().0
+        routes::split(self.as_str()).0
     }
 
     /// The path template.
     #[must_use]
     pub fn path(self) -> &'static str {
-        self.split().1
-    }
-
-    fn split(self) -> (&'static str, &'static str) {
-        self.as_str().split_once(' ').unwrap_or_default()
+        routes::split(self.as_str()).1
     }
 
     /// True for an operation that changes something. It requires an `Idempotency-Key`.
