@@ -7,6 +7,7 @@ use anchor::Anchor;
 use application::ports::{
     AnchorQueue, AppendLog, PortError, PutOutcome, QueueAnchor, QueuedMessage, ReadLog,
 };
+use proof::published::PublishedLog;
 use proof::reader::LogReader;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
@@ -21,6 +22,9 @@ pub const LOG_NAME: &str = "log.test";
 
 /// The function over memory.
 pub type MemoryAnchor = Anchor<MemoryQueue, MemoryLog, MemorySigner>;
+
+/// The log as another function reads it.
+pub type MemoryPublished = PublishedLog<MemoryLog, MemorySigner>;
 
 /// What one log needs.
 #[derive(Clone)]
@@ -58,6 +62,7 @@ impl LogPeers {
                 peer_calls: peer_calls.clone(),
             },
             log: MemoryLog {
+                function: "anchor",
                 objects: Arc::default(),
                 role,
                 peer_calls: peer_calls.clone(),
@@ -73,6 +78,16 @@ impl LogPeers {
     pub fn function(&self) -> MemoryAnchor {
         let (queue, log) = (self.queue.clone(), self.log.clone());
         Anchor::new(queue, log, self.signer.clone(), LOG_NAME.to_owned())
+    }
+
+    /// The log as another function reads it.
+    #[must_use]
+    pub(crate) fn of(&self, function: &'static str, keys: MemoryKeys) -> MemoryPublished {
+        let log = MemoryLog {
+            function,
+            ..self.log.clone()
+        };
+        PublishedLog::new(log, self.signer.held_by(keys), LOG_NAME.to_owned())
     }
 
     /// The public key of the log.
@@ -135,7 +150,12 @@ impl MemoryQueue {
 impl AnchorQueue for MemoryQueue {
     async fn receive(&self) -> Result<Vec<QueuedMessage>, PortError> {
         let lost = call(&self.peer_calls, "receive").await;
-        authorize(&self.role, "sqs:ReceiveMessage", "AnchorQueue.Arn");
+        authorize(
+            &self.role,
+            "anchor",
+            "sqs:ReceiveMessage",
+            "AnchorQueue.Arn",
+        );
         if lost == Some(DroppedPart::Request) {
             return Err(lost_call());
         }
@@ -155,7 +175,7 @@ impl AnchorQueue for MemoryQueue {
 
     async fn delete(&self, receipts: &[String]) -> Result<(), PortError> {
         let lost = call(&self.peer_calls, "delete").await;
-        authorize(&self.role, "sqs:DeleteMessage", "AnchorQueue.Arn");
+        authorize(&self.role, "anchor", "sqs:DeleteMessage", "AnchorQueue.Arn");
         let state = &mut *self.state.lock().unwrap();
         if lost != Some(DroppedPart::Request) {
             state
@@ -168,16 +188,22 @@ impl AnchorQueue for MemoryQueue {
 
 impl QueueAnchor for MemoryQueue {
     async fn queue(&self, entries: &[Entry]) -> Result<(), PortError> {
-        entries
-            .iter()
-            .for_each(|entry| self.send(entry.canonical()));
-        Ok(())
+        let lost = call(&self.peer_calls, "queue").await;
+        authorize(&self.role, "events", "sqs:SendMessage", "AnchorQueue.Arn");
+        if lost != Some(DroppedPart::Request) {
+            entries
+                .iter()
+                .for_each(|entry| self.send(entry.canonical()));
+        }
+        lost.map_or(Ok(()), |_| Err(lost_call()))
     }
 }
 
 /// A bucket in memory.
 #[derive(Clone, Debug)]
 pub struct MemoryLog {
+    /// The function that reads and writes it.
+    function: &'static str,
     objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     role: Option<IamRecorder>,
     peer_calls: PeerCalls,
@@ -201,14 +227,19 @@ impl MemoryLog {
 impl ReadLog for MemoryLog {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
         let lost = call(&self.peer_calls, "get").await;
-        authorize(&self.role, "s3:GetObject", "${LogBucket.Arn}/*");
+        authorize(
+            &self.role,
+            self.function,
+            "s3:GetObject",
+            "${LogBucket.Arn}/*",
+        );
         if lost.is_some() {
             return Err(lost_call());
         }
         let object = self.objects.lock().unwrap().get(key).cloned();
         if object.is_none() {
             // S3 answers 403 to a caller that may not list.
-            authorize(&self.role, "s3:ListBucket", "LogBucket.Arn");
+            authorize(&self.role, self.function, "s3:ListBucket", "LogBucket.Arn");
         }
         Ok(object)
     }
@@ -223,7 +254,12 @@ impl ReadLog for MemoryLog {
 impl AppendLog for MemoryLog {
     async fn put_new(&self, key: &str, content: Vec<u8>) -> Result<PutOutcome, PortError> {
         let lost = call(&self.peer_calls, "put").await;
-        authorize(&self.role, "s3:PutObject", "${LogBucket.Arn}/*");
+        authorize(
+            &self.role,
+            self.function,
+            "s3:PutObject",
+            "${LogBucket.Arn}/*",
+        );
         if lost == Some(DroppedPart::Request) {
             return Err(lost_call());
         }
@@ -261,9 +297,9 @@ pub(crate) fn lost_call() -> PortError {
     PortError::Transient("a peer of the tests", "lost".to_owned())
 }
 
-fn authorize(role: &Option<IamRecorder>, action: &str, resource: &str) {
+fn authorize(role: &Option<IamRecorder>, function: &str, action: &str, resource: &str) {
     if let Some(iam) = role {
-        let allowed = iam.authorize("anchor", action, resource, &Context::default());
+        let allowed = iam.authorize(function, action, resource, &Context::default());
         allowed.unwrap_or_else(|refusal| panic!("{refusal}"));
     }
 }

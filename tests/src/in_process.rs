@@ -1,7 +1,7 @@
 //! The functions in one process, over the real SDK and a real DynamoDB API (dynoxide). All other peers are scripted: see
 //! [`crate::scripted_peers`].
 
-use crate::anchoring::{LogPeers, MemoryAnchor};
+use crate::anchoring::{LogPeers, MemoryAnchor, MemoryLog, MemoryQueue};
 use crate::dynamodb_table::{Items, Table};
 use crate::history;
 use crate::iam_policy::{IamRecorder, Role};
@@ -114,16 +114,16 @@ pub struct InProcess {
     rebind_request: RebindRequest<DynamoDb, MemoryKeys>,
     agreement: Agreement<DynamoDb, MemoryKeys>,
     verification: Verification<DynamoDb, MemoryKeys, SmsBox, ScriptedBank>,
-    settlement: Settlement<DynamoDb, MemoryKeys>,
+    settlement: Settlement<DynamoDb, MemoryKeys, MemoryLog, MemorySigner>,
     freezes: Freezes<DynamoDb, MemoryKeys>,
     /// The signing key of payout instructions.
     pub signer: MemorySigner,
     /// The core system, which reads payout instructions.
     pub core_key: Receiver,
     payouts: Payouts<DynamoDb, MemoryKeys, MemorySigner>,
-    operator: Operator<DynamoDb, MemoryKeys>,
+    operator: Operator<DynamoDb, MemoryKeys, MemoryLog, MemorySigner>,
     notice: ConfirmationNotice<DynamoDb, MemoryKeys, SmsBox, PushBox>,
-    events: Events<TopicBox>,
+    events: Events<DynamoDb, TopicBox, MemoryQueue>,
     cleanup: CooldownCleanup<DynamoDb, ScriptedBank>,
     /// The queue, the bucket and the key of the log.
     pub log: LogPeers,
@@ -316,7 +316,11 @@ impl InProcess {
                 sms.clone(),
                 bank.clone(),
             ),
-            settlement: Settlement::new(settlement.0, settlement.1),
+            settlement: Settlement::new(
+                settlement.0,
+                settlement.1,
+                log.of("settlement", keys.of("settlement", &iam)),
+            ),
             freezes: Freezes::new(freezes.0, freezes.1),
             payouts: Payouts::new(
                 payouts.0,
@@ -327,12 +331,18 @@ impl InProcess {
             operator: Operator::new(
                 operator.0,
                 operator.1,
+                log.of("operator", keys.of("operator", &iam)),
                 OperatorRoles::parse(&OPERATOR_ROLES.join(",")),
             ),
             signer,
             core_key,
             notice: ConfirmationNotice::new(notice.0, notice.1, sms.clone(), push.clone(), false),
-            events: Events::new(topic.clone(), "/card-rebind/tests".to_owned()),
+            events: Events::new(
+                store("events"),
+                topic.clone(),
+                log.queue.clone(),
+                "/card-rebind/tests".to_owned(),
+            ),
             topic,
             cleanup: CooldownCleanup::new(
                 store("cooldown-cleanup"),
@@ -701,9 +711,13 @@ impl InProcess {
 
     /// Delivers one batch of stream records to `events`, at the system's clock.
     pub async fn publish(&self, batch: Value) -> Value {
+        self.publish_at(batch, || self.now()).await
+    }
+
+    /// The same, by another clock.
+    pub async fn publish_at(&self, batch: Value, wall: impl Fn() -> Timestamp) -> Value {
         let batch: StreamEvent = serde_json::from_value(batch).unwrap();
-        let handled = self.events.handle(batch, || self.now());
-        serde_json::to_value(handled.await).unwrap()
+        serde_json::to_value(self.events.handle(batch, wall).await).unwrap()
     }
 
     /// Every item of both tables. Tests may scan; functions may not.

@@ -347,6 +347,17 @@ impl LocalCloud {
             .unwrap_or_else(|| panic!("item {pk} {sk} does not exist"))
     }
 
+    /// Deletes one item.
+    pub async fn delete(&self, pk: &str, sk: &str) {
+        let delete = self
+            .table
+            .delete_item()
+            .table_name(self.table_of(pk, sk))
+            .key("pk", AttributeValue::S(pk.to_owned()))
+            .key("sk", AttributeValue::S(sk.to_owned()));
+        delete.send().await.unwrap();
+    }
+
     /// Every item of both tables. Tests may scan.
     pub async fn items(&self) -> Vec<Item> {
         let endpoints = self.system.endpoints();

@@ -5,9 +5,9 @@ use crate::iam_policy::{Context, IamRecorder};
 use crate::peer_faults::{DroppedPart, PeerCalls};
 use crate::transport::code_in;
 use application::ports::{
-    CardQuestion, CheckCard, DataKey, HashKey, HashKeyVersions, KeyService, PortError, Pushed,
-    QueryCheck, QueryOutcome, QueryTransfer, SendPush, SendSms, SendTransfer, SignCheckpoint,
-    SignInstruction, SmsAnswer, Transfer,
+    CardQuestion, CheckCard, DataKey, HashKey, HashKeyVersions, KeyService, LogPublicKey,
+    PortError, Pushed, QueryCheck, QueryOutcome, QueryTransfer, SendPush, SendSms, SendTransfer,
+    SignCheckpoint, SignInstruction, SmsAnswer, Transfer,
 };
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -194,6 +194,15 @@ impl MemorySigner {
         }
     }
 
+    /// The same key, with the permissions of another holder.
+    #[must_use]
+    pub(crate) fn held_by(&self, keys: MemoryKeys) -> Self {
+        Self {
+            keys,
+            ..self.clone()
+        }
+    }
+
     /// The texts of all checkpoints that the key has signed, published or not.
     #[must_use]
     pub fn signed_checkpoints(&self) -> Vec<String> {
@@ -236,7 +245,7 @@ impl SignInstruction for MemorySigner {
     }
 }
 
-impl SignCheckpoint for MemorySigner {
+impl LogPublicKey for MemorySigner {
     async fn public_key(&self) -> Result<Vec<u8>, PortError> {
         self.authorize("kms:GetPublicKey");
         if call(&self.keys.peer_calls, "public key").await.is_some() {
@@ -245,7 +254,9 @@ impl SignCheckpoint for MemorySigner {
         let der: PublicKeyX509Der<'_> = self.pair.public_key().as_der().unwrap();
         Ok(der.as_ref().to_vec())
     }
+}
 
+impl SignCheckpoint for MemorySigner {
     async fn sign_checkpoint(&self, text: &[u8]) -> Result<Vec<u8>, PortError> {
         self.authorize("kms:Sign");
         let lost = call(&self.keys.peer_calls, "sign").await;

@@ -7,21 +7,25 @@ use application::ports::{PortError, QueueAnchor as _};
 use domain::policy::{DAY_S, MINUTE_S};
 use domain::time::Timestamp;
 use futures::poll;
-use proof::export::{ChainHead, Export, ExportedEvent, Proof, Why, verify};
+use proof::export::{Export, Proof, Why, verify};
 use proof::objects::{Head, StoredCheckpoint, checkpoint_key, leaf_key};
+use rebindctl::export::{Read, export};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tests::anchoring::{LOG_NAME, LogPeers, MemoryAnchor};
 use tests::in_process::InProcess;
-use tests::merchant::{GOOD_CARD, merchant_id};
+use tests::merchant::GOOD_CARD;
+use tests::operators::{SUPPORT, call};
 use tests::peer_faults::DroppedPart;
 use transparency::checkpoint::Checkpoint;
 use transparency::hash::Hash;
 use transparency::history::Entry;
+use transparency::key::LogKey;
 use transparency::merkle::leaf_hash;
-use transparency::note::Note;
 
 /// 2026-11-22T10:00:00+08:00.
 fn start() -> Timestamp {
@@ -431,57 +435,96 @@ async fn malformed_leaf_stops_the_log() {
     assert!(peers.signer.signed_checkpoints().is_empty());
 }
 
-/// A whole history of a merchant, from the table to the auditor.
+/// The operator's API in process, as an auditor's reader.
+struct Support<'a>(&'a Arc<InProcess>);
+
+impl Read for Support<'_> {
+    async fn read(&self, path: &str) -> Result<Value, String> {
+        Ok(self.0.operate(&SUPPORT, call("GET", path)).await.ok(200))
+    }
+}
+
+/// A whole history of a merchant, from the stream to the auditor.
 #[tokio::test]
 async fn exported_history_verifies() {
     let (world, app) = InProcess::with("plain_1").await;
     app.request(GOOD_CARD).await;
-    let (key, log) = (world.log.key(), &world.log);
-    let merchant = merchant_id("plain_1");
-    let pseudonym = world.store().pseudonym(&merchant).await.unwrap().unwrap();
-    let mut kept = None;
-    for step in 0..2 {
-        let history = world.history("plain_1").await;
-        let events: Vec<ExportedEvent> = history.iter().filter_map(ExportedEvent::of).collect();
-        assert_eq!(events.len(), history.len());
-        for event in &events {
-            assert_eq!(event.computed_hash(merchant.as_str()), event.hash);
-        }
-        let entries: Vec<Entry> = events
-            .iter()
-            .map(|event| Entry {
-                hash: event.hash,
-                pseudonym,
-                seq: event.seq,
-            })
-            .collect();
-        log.queue.queue(&entries).await.unwrap();
+    let key = world.log.key();
+    let mut kept: Option<String> = None;
+    for size in 1..=2 {
+        let last = world.history("plain_1").await.len() as u64;
+        world.publish(world.event_records().await).await;
         assert_eq!(world.anchor().await.outcome, Outcome::Anchored);
-        let reader = log.reader(&key);
-        let head = reader.newest(0).await.unwrap().unwrap();
-        let mut proofs = reader.proofs(&pseudonym, &head).await.unwrap();
-        let last = events.last().unwrap();
-        let mut file = Export {
-            merchant_id: merchant.to_string(),
-            head: ChainHead {
-                sequence: last.seq,
-                hash: last.hash,
-            },
-            proof: proofs.pop().unwrap(),
-            earlier: proofs,
-            checkpoint: head.note.clone(),
-            consistency: reader.consistency(step, &head).await.unwrap(),
-            events,
-        };
+        let before = kept.is_some().then_some(size - 1);
+        let file = export(&Support(&world), "mer_plain_1", before, Duration::ZERO).await;
+        let mut file = file.unwrap();
+        assert_eq!(file.consistency.is_some(), before.is_some());
         let verdict = verify(&file, &key, LOG_NAME, kept.as_deref()).unwrap();
-        assert_eq!((verdict.sequence, verdict.newer), (file.head.sequence, 0));
-        Note::parse(&head.note).unwrap();
-        kept = Some(head.note);
+        assert_eq!((verdict.sequence, verdict.newer), (last, 0));
+        assert_eq!(verdict.checkpoint.size, size);
+        kept = Some(file.checkpoint.clone());
         let text = serde_json::to_string(&file).unwrap();
         assert_eq!(serde_json::from_str::<Export>(&text).unwrap(), file);
         file.events[0].at += 1;
         let broken = verify(&file, &key, LOG_NAME, None).unwrap_err();
         assert_eq!((broken.sequence, broken.why), (1, Why::Changed));
         world.log_in_on("plain_1", "another device").await;
+    }
+    let log = world.operate(&SUPPORT, call("GET", "log")).await.ok(200);
+    assert_eq!(log["name"], LOG_NAME);
+    assert_eq!(log["checkpoint"], json!(kept));
+    let shown = LogKey::from_pem(log["public_key"].as_str().unwrap()).unwrap();
+    assert_eq!(shown.id(), key.id());
+}
+
+/// Nothing is exported without a proof, and events that are not anchored yet are counted.
+#[tokio::test]
+async fn export_waits_for_the_log() {
+    let (world, app) = InProcess::with("plain_1").await;
+    let path = app.request(GOOD_CARD).await;
+    let support = Support(&world);
+    let export = || export(&support, "mer_plain_1", None, Duration::ZERO);
+    let refused = export().await.unwrap_err();
+    assert!(refused.contains("no event of this merchant is anchored yet"));
+    world.publish(world.event_records().await).await;
+    assert!(export().await.is_err());
+    world.anchor().await;
+    app.post(&format!("{path}/cancel"), ()).await.ok(200);
+    let file = export().await.unwrap();
+    let verdict = verify(&file, &world.log.key(), LOG_NAME, None).unwrap();
+    assert_eq!(verdict.newer, 1);
+    assert_eq!(verdict.sequence + 1, file.head.sequence);
+}
+
+/// The merchant's own receipt.
+#[tokio::test]
+async fn receipt_proves_the_newest_anchored_event() {
+    let (world, app) = InProcess::with("plain_1").await;
+    let path = app.request(GOOD_CARD).await;
+    let receipt = async || app.get("/v1/history/receipt").await.ok(200);
+    let shown = receipt().await;
+    assert_eq!(
+        (&shown["proof"], &shown["checkpoint"]),
+        (&json!(null), &json!(null))
+    );
+    for _ in 0..2 {
+        world.publish(world.event_records().await).await;
+        world.anchor().await;
+        let shown = receipt().await;
+        let last = world.history("plain_1").await.pop().unwrap();
+        assert_eq!(shown["merchant_id"], "mer_plain_1");
+        assert_eq!(shown["log"], LOG_NAME);
+        assert_eq!(
+            shown["head"],
+            json!({"sequence": last.seq, "hash": last.hash})
+        );
+        let proof: Proof = serde_json::from_value(shown["proof"].clone()).unwrap();
+        let anchor = proof.anchor(shown["checkpoint"].as_str().unwrap());
+        let anchored = anchor.verify(LOG_NAME, &world.log.key()).unwrap();
+        assert_eq!(
+            (anchored.seq, anchored.hash.to_string()),
+            (last.seq, last.hash)
+        );
+        app.post(&format!("{path}/cancel"), ()).await;
     }
 }

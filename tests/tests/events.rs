@@ -3,22 +3,24 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use api::cloud_event::CloudEvent;
-use application::stream::StreamEvent;
 use domain::history::{ChainedEvent, vectors};
+use domain::ids::MerchantId;
 use domain::integration::integration;
 use domain::policy::{DAY_S, HOUR_S, Policy};
 use domain::time::Timestamp;
-use events::{Events, PUBLISH_UNTIL_S};
+use events::PUBLISH_UNTIL_S;
 use serde_json::{Map, Value, json};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use store::records::event;
 use store::shards::DueShards;
-use tests::iam_policy::IamRecorder;
-use tests::peer_faults::{DroppedPart, PeerCalls};
-use tests::published::{TopicBox, image, insertion};
+use tests::in_process::InProcess;
+use tests::peer_faults::DroppedPart;
+use tests::published::{image, insertion};
 use tests::scenario;
 use tests::stream_host::{Ended, Host, Mapping, Retries};
+use transparency::history::Entry;
 
 /// Every member that an event may have.
 const MEMBERS: [&str; 9] = [
@@ -46,33 +48,38 @@ const DATA: [&str; 11] = [
     "hash",
 ];
 
-/// The function with a topic of its own, at a fixed time.
-struct Publisher {
-    events: Events<TopicBox>,
-    topic: TopicBox,
-    peer_calls: PeerCalls,
-}
+/// The function in a system of its own, at a fixed time.
+struct Publisher(Arc<InProcess>);
 
 impl Publisher {
-    fn new() -> Self {
-        let peer_calls = PeerCalls::default();
-        let topic = TopicBox::new(&peer_calls, &IamRecorder::default());
-        Self {
-            events: Events::new(topic.clone(), "/card-rebind/tests".to_owned()),
-            topic,
-            peer_calls,
-        }
+    async fn new() -> Self {
+        Self(InProcess::start().await)
     }
 
     async fn handle(&self, records: &[Value], wall: impl Fn() -> Timestamp) -> Value {
-        let batch: StreamEvent = serde_json::from_value(json!({"Records": records})).unwrap();
-        serde_json::to_value(self.events.handle(batch, wall).await).unwrap()
+        self.0.publish_at(json!({"Records": records}), wall).await
     }
 
     async fn publish(&self, records: &[Value]) -> Value {
         self.handle(records, || Timestamp::from_epoch_s(0)).await
     }
+
+    fn published(&self) -> Vec<Value> {
+        self.0.topic.published()
+    }
+
+    /// The sequence numbers on the queue of the log.
+    fn queued(&self) -> Vec<u64> {
+        let messages = self.0.log.queue.messages();
+        let entries = messages
+            .iter()
+            .map(|message| serde_json::from_str(message).unwrap());
+        entries.map(|entry: Entry| entry.seq).collect()
+    }
 }
+
+/// The call that fails, if the batch is read: the first one queues its entries, and each other one publishes an event.
+const QUEUE: usize = 1;
 
 /// The stream record of an event, with the messages to its recipients.
 fn record(event: &ChainedEvent) -> Value {
@@ -117,9 +124,9 @@ fn succeeded() -> Value {
 /// Every form of every kind, stored with personal data and phones.
 #[tokio::test]
 async fn only_public_members_are_published() {
-    let publisher = Publisher::new();
+    let publisher = Publisher::new().await;
     assert_eq!(publisher.publish(&records()).await, succeeded());
-    let published = publisher.topic.published();
+    let published = publisher.published();
     assert_eq!(published.len(), public().len());
     let names = |object: &Value| -> BTreeSet<String> {
         object.as_object().unwrap().keys().cloned().collect()
@@ -149,9 +156,9 @@ async fn only_public_members_are_published() {
 /// Ids, hashes and times are those of the history.
 #[tokio::test]
 async fn published_facts_are_those_of_the_history() {
-    let publisher = Publisher::new();
+    let publisher = Publisher::new().await;
     publisher.publish(&records()).await;
-    let mut published = publisher.topic.published().into_iter();
+    let mut published = publisher.published().into_iter();
     for event in vectors() {
         let Some(public) = integration(event.event()) else {
             continue;
@@ -194,20 +201,73 @@ async fn published_facts_are_those_of_the_history() {
 async fn failed_publish_stops_and_is_reported() {
     let records = public();
     for (lost, received) in [(DroppedPart::Request, 1), (DroppedPart::Reply, 2)] {
-        let publisher = Publisher::new();
-        publisher.peer_calls.fail(2, lost);
+        let publisher = Publisher::new().await;
+        publisher.0.peer_calls.fail(QUEUE + 2, lost);
         let reply = publisher.publish(&records[..3]).await;
         assert_eq!(reply, failed_at(&records[1]), "{lost:?}");
-        assert_eq!(publisher.topic.published().len(), received);
+        assert_eq!(publisher.published().len(), received);
         // The stream resumes at the failed record. A second copy is the same event.
-        let _ = publisher.peer_calls.take();
+        let _ = publisher.0.peer_calls.take();
         assert_eq!(publisher.publish(&records[1..3]).await, succeeded());
-        let published = publisher.topic.published();
+        let published = publisher.published();
         let mut ids = ids(&published);
         assert_eq!(ids.len(), received + 2);
         ids.dedup();
         assert_eq!(ids.len(), 3);
     }
+}
+
+/// Every event is queued for the log, public or not, under the pseudonym of its merchant.
+#[tokio::test]
+async fn every_event_is_queued_for_the_log() {
+    let publisher = Publisher::new().await;
+    assert_eq!(publisher.publish(&records()).await, succeeded());
+    let merchant = MerchantId::parse("mer_plain_1").unwrap();
+    let store = publisher.0.store();
+    let pseudonym = store.pseudonym(&merchant).await.unwrap().unwrap();
+    let expected: Vec<String> = vectors()
+        .iter()
+        .map(|event| {
+            let entry = Entry {
+                hash: event.hash.parse().unwrap(),
+                pseudonym,
+                seq: event.seq,
+            };
+            entry.canonical()
+        })
+        .collect();
+    assert_eq!(publisher.0.log.queue.messages(), expected);
+}
+
+/// Without its entries on the queue, no event of a batch is published.
+#[tokio::test]
+async fn failed_queue_publishes_nothing() {
+    let records = public();
+    let batch = [Value::Null, records[0].clone(), records[1].clone()];
+    for (lost, queued) in [(DroppedPart::Request, 0), (DroppedPart::Reply, 2)] {
+        let publisher = Publisher::new().await;
+        publisher.0.peer_calls.fail(QUEUE, lost);
+        assert_eq!(publisher.publish(&batch).await, failed_at(&records[0]));
+        assert_eq!(publisher.published(), Vec::<Value>::new());
+        assert_eq!(publisher.queued().len(), queued, "{lost:?}");
+        let _ = publisher.0.peer_calls.take();
+        assert_eq!(publisher.publish(&batch).await, succeeded());
+        assert_eq!(publisher.published().len(), 2);
+        assert_eq!(publisher.queued().len(), queued + 2);
+    }
+}
+
+/// An erased merchant cannot be named in the log. The events still reach the other systems.
+#[tokio::test]
+async fn erased_merchant_is_not_queued() {
+    let publisher = Publisher::new().await;
+    let merchant = MerchantId::parse("mer_plain_1").unwrap();
+    let now = Timestamp::from_epoch_s(0);
+    let store = publisher.0.store();
+    store.erase_pseudonym(&merchant, now).await.unwrap();
+    assert_eq!(publisher.publish(&public()[..1]).await, succeeded());
+    assert_eq!(publisher.published().len(), 1);
+    assert_eq!(publisher.queued(), Vec::<u64>::new());
 }
 
 #[tokio::test]
@@ -228,13 +288,14 @@ async fn unreadable_records_are_skipped() {
         with(image, json!({"pk": {"S": "M#mer_plain_1"}})),
         with("/dynamodb/NewImage/kind/S", json!("unheard_of")),
         with("/dynamodb/NewImage/data/S", json!("{")),
+        with("/dynamodb/NewImage/hash/S", json!("00")),
         with("/dynamodb/NewImage/sk/S", json!("R#000001")),
         with("/dynamodb/NewImage/pk/S", json!("A#x")),
         good.clone(),
     ];
-    let publisher = Publisher::new();
+    let publisher = Publisher::new().await;
     assert_eq!(publisher.publish(&batch).await, succeeded());
-    assert_eq!(publisher.topic.published().len(), 1);
+    assert_eq!(publisher.published().len(), 1);
 }
 
 /// A retry may meet the release that reads the format.
@@ -242,10 +303,10 @@ async fn unreadable_records_are_skipped() {
 async fn later_format_is_retried() {
     let mut records = public();
     records[1]["dynamodb"]["NewImage"]["v"] = json!({"N": "2"});
-    let publisher = Publisher::new();
+    let publisher = Publisher::new().await;
     let reply = publisher.publish(&records[..3]).await;
     assert_eq!(reply, failed_at(&records[1]));
-    assert_eq!(publisher.topic.published().len(), 1);
+    assert_eq!(publisher.published().len(), 1);
 }
 
 /// Marks of notifications are later writes of the same items.
@@ -255,9 +316,9 @@ async fn only_insertions_are_published() {
     records.truncate(3);
     records[0]["eventName"] = json!("MODIFY");
     records[1]["eventName"] = json!("REMOVE");
-    let publisher = Publisher::new();
+    let publisher = Publisher::new().await;
     assert_eq!(publisher.publish(&records).await, succeeded());
-    let published = publisher.topic.published();
+    let published = publisher.published();
     assert_eq!(published.len(), 1);
     let mapping = Mapping::of("EventsFunction");
     let admitted: Vec<bool> = records
@@ -281,10 +342,10 @@ async fn used_up_time_is_reported() {
         clock.set(clock.get() + each_look_takes_s);
         Timestamp::from_epoch_s(clock.get())
     };
-    let publisher = Publisher::new();
+    let publisher = Publisher::new().await;
     let reply = publisher.handle(&records[..5], wall).await;
     assert_eq!(reply, failed_at(&records[1]));
-    assert_eq!(publisher.topic.published().len(), 1);
+    assert_eq!(publisher.published().len(), 1);
 }
 
 /// A failed record without a number: the stream redelivers the whole batch.
@@ -292,8 +353,8 @@ async fn used_up_time_is_reported() {
 async fn failure_without_a_number_repeats_the_batch() {
     let mut record = public().remove(0);
     record["dynamodb"]["SequenceNumber"] = Value::Null;
-    let publisher = Publisher::new();
-    publisher.peer_calls.fail(1, DroppedPart::Request);
+    let publisher = Publisher::new().await;
+    publisher.0.peer_calls.fail(QUEUE, DroppedPart::Request);
     let reply = publisher.publish(&[record]).await;
     assert_eq!(
         reply,
@@ -316,7 +377,7 @@ async fn long_outage_loses_no_event() {
         }
     }
     for retries in [Retries::Reset, Retries::Decremented] {
-        let publisher = Publisher::new();
+        let publisher = Publisher::new().await;
         let mut host = Host::new(Mapping::of("EventsFunction"), retries, 2, 7);
         host.repeat_every = Some(3);
         records.iter().for_each(|record| host.add(record.clone()));
@@ -326,8 +387,8 @@ async fn long_outage_loses_no_event() {
             while let Some(delivery) = host.next(now) {
                 call += 1;
                 // Down for 20 hours, then every third publish fails; every tenth invocation dies.
-                let lost = if now < ends_at { 1 } else { 3 };
-                publisher.peer_calls.fail(lost, DroppedPart::Request);
+                let lost = QUEUE + if now < ends_at { 1 } else { 3 };
+                publisher.0.peer_calls.fail(lost, DroppedPart::Request);
                 let event = delivery.event();
                 let reply = publisher
                     .publish(event["Records"].as_array().unwrap())
@@ -345,7 +406,7 @@ async fn long_outage_loses_no_event() {
             assert!(now < ends_at.plus_s(DAY_S), "the events are published");
         }
         assert!(host.given_up.is_empty());
-        let published = publisher.topic.published();
+        let published = publisher.published();
         let mut first: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for event in &published {
             let seen = first.entry(event["subject"].as_str().unwrap()).or_default();
@@ -368,10 +429,10 @@ async fn rebind_is_published_from_the_table() {
     let (world, app, _) = scenario::activated("plain_1").await;
     let records = world.event_records().await;
     assert_eq!(world.publish(records).await, succeeded());
-    assert!(
-        world.boundary.take().is_empty(),
-        "the function reads no table"
-    );
+    for call in world.boundary.take() {
+        let pk = call.body["Key"]["pk"]["S"].as_str();
+        assert!(pk.is_some_and(|pk| pk.starts_with("X#")), "{call:?}");
+    }
     let history = world.history("plain_1").await;
     let expected: Vec<Value> = history
         .iter()

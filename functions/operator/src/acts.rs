@@ -7,7 +7,7 @@ use api::operator::{ConfirmNotified, Merchant, RenewDocument};
 use api::reply::Reply;
 use api::requests::Empty;
 use application::error::HandlerError;
-use application::ports::{KeyService, Selector};
+use application::ports::{KeyService, LogPublicKey, ReadLog, Selector};
 use application::transact::{Learned, Loaded, Plan, Transactor};
 use domain::contact::DocumentRenewal;
 use domain::decide::{Command, NotifiedBy};
@@ -23,7 +23,7 @@ use domain::transition::Transition;
 use store::Store;
 use store::client::Table;
 
-impl<T: Table, K: KeyService> Operator<T, K> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
     pub(crate) async fn freeze(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         let body = body::read::<Empty>(call.request)?;
         let merchant_id = call.merchant_id()?;

@@ -10,7 +10,9 @@ use api::replies::Text;
 use api::reply::Reply;
 use application::backoff::{Limits, retry};
 use application::error::HandlerError;
-use application::ports::{IdempotencyKey, IdempotencyLookup, KeyService, PortError, StoredReply};
+use application::ports::{
+    IdempotencyKey, IdempotencyLookup, KeyService, LogPublicKey, PortError, ReadLog, StoredReply,
+};
 use domain::error_code::ErrorCode;
 use domain::history::canonical;
 use domain::ids::ProposalId;
@@ -47,7 +49,7 @@ fn subject(registered: &[String]) -> Value {
     json!({ "registered": registered })
 }
 
-impl<T: Table, K: KeyService> Operator<T, K> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
     pub(crate) async fn propose_core_key(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         let body = body::read::<ProposeCoreKey>(call.request)?;
         let thumbprint = body.fields.thumbprint.unwrap_or_default();

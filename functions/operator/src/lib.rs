@@ -16,33 +16,46 @@ use api::reply::Reply;
 use application::backoff::{Limits, retry};
 use application::crypto::Keys;
 use application::error::HandlerError;
-use application::ports::KeyService;
+use application::ports::{KeyService, LogPublicKey, ReadLog};
 use application::serve::Handler;
 use application::usage::Usage;
 use call::Call;
 use domain::operator::{AuditEntry, ProposalKind};
 use domain::policy::Policy;
 use domain::time::Timestamp;
+use proof::published::PublishedLog;
 use store::Store;
 use store::client::Table;
 
 const POLICY: &Policy = &Policy::CURRENT;
 
 /// Answers the acquirer's operators.
-pub struct Operator<T, K> {
+pub struct Operator<T, K, B, S> {
     store: Store<T>,
     keys: Keys<K>,
+    log: PublishedLog<B, S>,
     roles: OperatorRoles,
 }
 
-impl<T, K> Operator<T, K> {
-    /// Creates the function from its store and keys. `roles`: the roles whose sessions are operators.
-    pub const fn new(store: Store<T>, keys: Keys<K>, roles: OperatorRoles) -> Self {
-        Self { store, keys, roles }
+impl<T, K, B, S> Operator<T, K, B, S> {
+    /// Creates the function from its store, its keys and the log of the histories. `roles`: the roles whose sessions are
+    /// operators.
+    pub const fn new(
+        store: Store<T>,
+        keys: Keys<K>,
+        log: PublishedLog<B, S>,
+        roles: OperatorRoles,
+    ) -> Self {
+        Self {
+            store,
+            keys,
+            log,
+            roles,
+        }
     }
 }
 
-impl<T: Table, K: KeyService> Handler for Operator<T, K> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Handler for Operator<T, K, B, S> {
     type Route = OperatorRoute;
 
     async fn handle(
@@ -56,6 +69,8 @@ impl<T: Table, K: KeyService> Handler for Operator<T, K> {
         match route {
             OperatorRoute::ShowMerchant => self.show_merchant(&call).await,
             OperatorRoute::ListEvents => self.list_events(&call).await,
+            OperatorRoute::ShowReceipt => self.show_receipt(&call).await,
+            OperatorRoute::ShowLog => self.show_log().await,
             OperatorRoute::ListPayouts => self.list_payouts(&call).await,
             OperatorRoute::ShowPayout => self.show_payout(&call).await,
             OperatorRoute::LookUp => self.look_up(&call).await,
@@ -82,7 +97,7 @@ impl<T: Table, K: KeyService> Handler for Operator<T, K> {
     }
 }
 
-impl<T: Table, K: KeyService> Operator<T, K> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
     /// Records the call. Without a record, nothing is shown and nothing changes.
     async fn audit(&self, call: &Call<'_>) -> Result<(), HandlerError> {
         let entry = AuditEntry {

@@ -8,6 +8,7 @@ use aws::{logging, runtime};
 use domain::policy::Policy;
 use lambda_runtime::Error;
 use operator::Operator;
+use proof::published::PublishedLog;
 use store::{Store, Tables};
 
 #[tokio::main(flavor = "current_thread")]
@@ -18,6 +19,7 @@ async fn main() -> Result<(), Error> {
     let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId])?;
     init::warm(&store, &keys).await;
     let roles = OperatorRoles::parse(&env("OPERATOR_ROLE_ARNS").unwrap_or_default());
-    let handler = Operator::new(store, keys, roles);
+    let log = PublishedLog::new(aws.log_bucket()?, aws.log_signer()?, env("LOG_NAME")?);
+    let handler = Operator::new(store, keys, log, roles);
     runtime::serve(&handler).await
 }

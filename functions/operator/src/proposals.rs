@@ -8,7 +8,7 @@ use api::replies::{PAGE_READ, Text};
 use api::reply::Reply;
 use api::requests::Empty;
 use application::error::HandlerError;
-use application::ports::{KeyService, Selector};
+use application::ports::{KeyService, LogPublicKey, ReadLog, Selector};
 use application::transact::{Learned, Loaded, nothing_to_prepare};
 use domain::decide::{Approval, Command, subject};
 use domain::error_code::ErrorCode;
@@ -30,7 +30,7 @@ pub(crate) struct Made {
     pub(crate) proposal_id: Text<ProposalId>,
 }
 
-impl<T: Table, K: KeyService> Operator<T, K> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
     pub(crate) async fn list_proposals(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         let before = call.request.query.get("cursor").map(|cursor| {
             let id = ProposalId::parse(cursor);

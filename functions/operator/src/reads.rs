@@ -3,18 +3,21 @@
 use crate::call::{Call, malformed};
 use crate::{Operator, POLICY};
 use api::body;
-use api::operator::{Account, AuditedEvents, LookUp, Merchant};
+use api::operator::{Account, AuditedEvents, Log, LookUp, Merchant, Proofs, Receipt};
 use api::replies::{PAGE, PAGE_READ, Page, Payout, Text};
 use api::reply::Reply;
 use application::crypto::HashPurpose;
 use application::error::HandlerError;
-use application::ports::{KeyService, LoadMerchant as _, OwnedPayout, ReadPayouts as _, Selector};
+use application::ports::{
+    KeyService, LoadMerchant as _, LogPublicKey, OwnedPayout, ReadLog, ReadPayouts as _, Selector,
+};
 use domain::error_code::ErrorCode;
 use domain::ids::{MerchantId, PayoutId};
 use domain::merchant::Merchant as DomainMerchant;
 use domain::pii::typed::{Field, fold};
 use domain::rejection::Rejection;
 use serde::Serialize;
+use serde_json::json;
 use store::client::Table;
 
 /// A payout with its merchant.
@@ -25,7 +28,7 @@ struct OfMerchant {
     payout: Payout,
 }
 
-impl<T: Table, K: KeyService> Operator<T, K> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
     pub(crate) async fn show_merchant(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         let merchant = self.merchant(&call.merchant_id()?).await?;
         Ok(Reply::json(
@@ -47,6 +50,35 @@ impl<T: Table, K: KeyService> Operator<T, K> {
         }
         let page = AuditedEvents::new(&events, usize::from(PAGE));
         Ok(Reply::json(200, &page))
+    }
+
+    pub(crate) async fn show_receipt(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        let kept = match call.request.query.get("kept") {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| malformed("kept"))?),
+        };
+        let merchant = self.merchant(&call.merchant_id()?).await?;
+        let pseudonym = self.store.known_pseudonym(&merchant.profile.merchant_id);
+        let proven = match pseudonym.await? {
+            Some(pseudonym) => self.log.proofs(&pseudonym, kept).await?,
+            None => None,
+        };
+        let proven = proven.map(|proven| Proofs {
+            proofs: proven.proofs.iter().map(|proof| json!(proof)).collect(),
+            checkpoint: proven.checkpoint,
+            consistency: proven.consistency.map(|proof| json!(proof)),
+        });
+        let receipt = Receipt::new(&merchant, self.log.name(), proven);
+        Ok(Reply::json(200, &receipt))
+    }
+
+    pub(crate) async fn show_log(&self) -> Result<Reply, HandlerError> {
+        let shown = Log {
+            name: self.log.name().to_owned(),
+            public_key: self.log.key().await?.to_pem(),
+            checkpoint: self.log.newest().await?.map(|head| head.note),
+        };
+        Ok(Reply::json(200, &shown))
     }
 
     pub(crate) async fn list_payouts(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {

@@ -4,7 +4,7 @@ use crate::Operator;
 use crate::call::malformed;
 use api::operator::{ProposeContactChange, ProposeUnfreeze};
 use application::error::HandlerError;
-use application::ports::{DataKey, KeyService, PortError};
+use application::ports::{DataKey, KeyService, LogPublicKey, PortError, ReadLog};
 use domain::contact::{ContactChange, ContactValue, PreviousPhoneRule, RecordDocument};
 use domain::decide::Command;
 use domain::error_code::ErrorCode;
@@ -110,7 +110,7 @@ pub(crate) fn shown(mut values: Value) -> Value {
     values
 }
 
-impl<T: Table, K: KeyService> Operator<T, K> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
     /// The command that the values mean.
     pub(crate) async fn command(
         &self,

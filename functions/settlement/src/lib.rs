@@ -10,28 +10,30 @@ use api::reply::Reply;
 use api::routes::SettlementRoute;
 use application::crypto::Keys;
 use application::error::HandlerError;
-use application::ports::KeyService;
+use application::ports::{KeyService, LogPublicKey, ReadLog};
 use application::serve::Handler;
 use application::transact::Transactor;
 use application::usage::Usage;
 use domain::time::Timestamp;
+use proof::published::PublishedLog;
 use store::Store;
 use store::client::Table;
 
 /// Shows payouts, settings and history; changes settings and push targets.
-pub struct Settlement<T, K> {
+pub struct Settlement<T, K, B, S> {
     store: Store<T>,
     keys: Keys<K>,
+    log: PublishedLog<B, S>,
 }
 
-impl<T, K> Settlement<T, K> {
-    /// Creates the function from its store and keys.
-    pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {
-        Self { store, keys }
+impl<T, K, B, S> Settlement<T, K, B, S> {
+    /// Creates the function from its store, its keys and the log of the histories.
+    pub const fn new(store: Store<T>, keys: Keys<K>, log: PublishedLog<B, S>) -> Self {
+        Self { store, keys, log }
     }
 }
 
-impl<T: Table, K: KeyService> Handler for Settlement<T, K> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Handler for Settlement<T, K, B, S> {
     type Route = SettlementRoute;
 
     async fn handle(
@@ -47,6 +49,7 @@ impl<T: Table, K: KeyService> Handler for Settlement<T, K> {
             SettlementRoute::PutPushTarget => self.put_push_target(request, now).await,
             SettlementRoute::DeletePushTarget => self.remove_push_target(request, now).await,
             SettlementRoute::ListHistory => self.list_history(request, now).await,
+            SettlementRoute::GetReceipt => self.show_receipt(request, now).await,
         }
     }
 
@@ -55,7 +58,7 @@ impl<T: Table, K: KeyService> Handler for Settlement<T, K> {
     }
 }
 
-impl<T: Table, K: KeyService> Settlement<T, K> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Settlement<T, K, B, S> {
     async fn context(
         &self,
         request: &Request,

@@ -6,6 +6,7 @@ use aws::settings::{Aws, env};
 use aws::{logging, runtime};
 use domain::policy::Policy;
 use lambda_runtime::Error;
+use proof::published::PublishedLog;
 use settlement::Settlement;
 use store::{Store, Tables};
 
@@ -16,6 +17,7 @@ async fn main() -> Result<(), Error> {
     let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
     let keys = aws.keys(&[HashKey::LookUp])?;
     init::warm(&store, &keys).await;
-    let handler = Settlement::new(store, keys);
+    let log = PublishedLog::new(aws.log_bucket()?, aws.log_signer()?, env("LOG_NAME")?);
+    let handler = Settlement::new(store, keys, log);
     runtime::serve(&handler).await
 }

@@ -5,14 +5,14 @@ use api::event::Request;
 use api::replies::{PAGE_READ, Page, Payout};
 use api::reply::Reply;
 use application::error::HandlerError;
-use application::ports::{KeyService, ReadPayouts, Selector};
+use application::ports::{KeyService, LogPublicKey, ReadLog, ReadPayouts, Selector};
 use domain::error_code::ErrorCode;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use store::client::Table;
 use store::payout;
 
-impl<T: Table, K: KeyService> Settlement<T, K> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Settlement<T, K, B, S> {
     pub(crate) async fn list_payouts(
         &self,
         request: &Request,

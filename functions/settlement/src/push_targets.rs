@@ -7,7 +7,7 @@ use api::reply::Reply;
 use api::requests::{Empty, PutPushTarget};
 use application::crypto::HashPurpose;
 use application::error::HandlerError;
-use application::ports::{KeyService, Selector};
+use application::ports::{KeyService, LogPublicKey, ReadLog, Selector};
 use application::request::no_content;
 use application::transact::{Learned, Loaded};
 use domain::decide::Command;
@@ -28,7 +28,7 @@ const TOKEN_MAX_CHARS: usize = 4_096;
 /// Length of a token's keyed hash: enough to distinguish one merchant's tokens.
 const TAG_CHARS: usize = 8;
 
-impl<T: Table, K: KeyService> Settlement<T, K> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Settlement<T, K, B, S> {
     pub(crate) async fn put_push_target(
         &self,
         request: &Request,

@@ -7,7 +7,7 @@ use api::replies;
 use api::reply::Reply;
 use api::requests::PutSettlement;
 use application::error::HandlerError;
-use application::ports::{KeyService, Selector};
+use application::ports::{KeyService, LogPublicKey, ReadLog, Selector};
 use domain::decide::Command;
 use domain::merchant::Merchant;
 use domain::policy::Policy;
@@ -15,7 +15,7 @@ use domain::settlement::SettlementChange;
 use domain::time::Timestamp;
 use store::client::Table;
 
-impl<T: Table, K: KeyService> Settlement<T, K> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Settlement<T, K, B, S> {
     pub(crate) async fn show_settings(
         &self,
         request: &Request,

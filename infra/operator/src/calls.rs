@@ -297,16 +297,21 @@ impl Proposals {
     }
 }
 
-/// A path of the API. Whatever is not a letter, a digit, `_` or `-` is percent-encoded.
+/// A path of the API.
 fn path(segments: &[&str]) -> String {
-    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-    const OTHERS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
     let mut path = "/operator/v1".to_owned();
-    for segment in segments {
+    for text in segments {
         path.push('/');
-        path.extend(utf8_percent_encode(segment, OTHERS));
+        path.push_str(&segment(text));
     }
     path
+}
+
+/// A segment of a path. Whatever is not a letter, a digit, `_` or `-` is percent-encoded.
+pub(crate) fn segment(text: &str) -> String {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+    const OTHERS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
+    utf8_percent_encode(text, OTHERS).to_string()
 }
 
 fn paged(path: &str, cursor: Option<&str>) -> String {
@@ -373,6 +378,8 @@ mod tests {
                 .map(|proposal| proposal.request(Value::Null)),
         );
         requests.push(payout("x_1"));
+        let others = ["merchants/x_1/receipt", "log"].map(|path| format!("/operator/v1/{path}"));
+        requests.extend(others.map(Request::get));
         let mut missing: Vec<OperatorRoute> = OperatorRoute::ALL.to_vec();
         for Request { method, path, .. } in &requests {
             let path = path.split('?').next().unwrap();

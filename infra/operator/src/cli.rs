@@ -35,6 +35,14 @@ pub(crate) enum Command {
     /// What takes two persons
     #[command(subcommand)]
     Proposals(Proposals),
+    /// Export a merchant's history with the proofs of the log, without personal data
+    ///
+    /// Waits until the log has anchored the last event: it is written every five minutes. `rebindctl verify` verifies the file.
+    Export(Export),
+    /// Print the log's public key, in PEM
+    PublicKey,
+    /// Print the log's newest checkpoint. Keep it outside the account: later histories must continue it
+    Checkpoint,
     /// Verify an exported history. Needs neither network nor account
     ///
     /// Prints "whole to sequence n, anchored at T, m newer not anchored", or the first sequence number that the file does not prove,
@@ -98,6 +106,23 @@ pub(crate) struct Import {
     /// Where to store how far the import is [default: FILE.resume]
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(crate) resume: Option<PathBuf>,
+}
+
+/// What is exported.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The merchant's id
+    #[arg(value_name = "MERCHANT")]
+    pub(crate) merchant: String,
+    /// Where to write the file [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// A checkpoint that you kept. The file then proves that the log continues it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// How long to wait for the last event. Then the file has events that are not anchored
+    #[arg(long, value_name = "SECONDS", default_value_t = 360)]
+    pub(crate) wait: u64,
 }
 
 /// What is verified, and with what.

@@ -61,6 +61,9 @@ async fn main() -> ExitCode {
         Command::Payouts(Payouts::Show { id }) => operate::call(caller, calls::payout(id)).await,
         Command::Payouts(Payouts::Reconcile { file }) => operate::reconcile(caller, file).await,
         Command::Proposals(proposals) => operate::propose(caller, proposals).await,
+        Command::Export(arguments) => operate::export(caller, arguments).await,
+        Command::PublicKey => operate::log(caller, "public_key").await,
+        Command::Checkpoint => operate::log(caller, "checkpoint").await,
         Command::Verify(arguments) => verify::verify(arguments),
         Command::Completions { shell } => {
             clap_complete::generate(

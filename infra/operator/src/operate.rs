@@ -1,13 +1,16 @@
 //! Runs the commands that call the operator's API.
 
 use crate::calls::{self, Caller, Proposals};
+use crate::cli::Export;
 use crate::{CANNOT_RUN, HAS_ERRORS};
 use rebindctl::api::{Api, Endpoint, Local, Request, print_json, print_text};
+use rebindctl::export::{self, Read};
 use rebindctl::reconcile::{self, FindPayout, Found, Known};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufReader, Read as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 /// The addresses of the local system, from the root of the repository.
 const ENDPOINTS: &str = "target/local/endpoints.json";
@@ -63,7 +66,7 @@ pub(crate) async fn propose(caller: &Caller, proposals: &Proposals) -> Done {
 pub(crate) async fn reconcile(caller: &Caller, file: &Path) -> Done {
     let opened = File::open(file);
     let opened = opened.map_err(|error| format!("opening {}: {error}", file.display()))?;
-    let book = Book {
+    let system = System {
         caller,
         api: Api::new(endpoint(caller).await?),
     };
@@ -79,7 +82,7 @@ pub(crate) async fn reconcile(caller: &Caller, file: &Path) -> Done {
         };
         is_closed |= !written;
     };
-    let compared = reconcile::reconcile(BufReader::new(opened), &book, report).await;
+    let compared = reconcile::reconcile(BufReader::new(opened), &system, report).await;
     let summary = compared.map_err(|error| error.to_string())?;
     if is_closed {
         return Ok(CANNOT_RUN);
@@ -92,13 +95,68 @@ pub(crate) async fn reconcile(caller: &Caller, file: &Path) -> Done {
     })
 }
 
-/// The payouts of this system.
-struct Book<'a> {
+/// Exports a history.
+pub(crate) async fn export(caller: &Caller, arguments: &Export) -> Done {
+    let system = System {
+        caller,
+        api: Api::new(endpoint(caller).await?),
+    };
+    let kept = arguments.checkpoint.as_deref().map(kept_size).transpose()?;
+    let wait = Duration::from_secs(arguments.wait);
+    let id = calls::segment(&arguments.merchant);
+    let exported = export::export(&system, &id, kept, wait).await?;
+    let text = serde_json::to_string_pretty(&exported).unwrap_or_default() + "\n";
+    match &arguments.out {
+        Some(path) => {
+            let written = std::fs::write(path, text);
+            written.map_err(|error| format!("writing {}: {error}", path.display()))?;
+            Ok(0)
+        }
+        None => printed(&text),
+    }
+}
+
+/// Prints a member of the log: its public key, or its newest checkpoint.
+pub(crate) async fn log(caller: &Caller, member: &str) -> Done {
+    let system = System {
+        caller,
+        api: Api::new(endpoint(caller).await?),
+    };
+    let log = system.read("log").await?;
+    match log[member].as_str() {
+        Some(text) => printed(text),
+        None => Err("the log is empty; it is written every five minutes".to_owned()),
+    }
+}
+
+/// The size in a signed note: its second line.
+fn kept_size(path: &Path) -> Result<u64, String> {
+    let file = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("reading {file}: {error}"))?;
+    let size = text.lines().nth(1).and_then(|line| line.parse().ok());
+    size.ok_or_else(|| format!("{file} is not a checkpoint"))
+}
+
+/// This system, through the operator's API.
+struct System<'a> {
     caller: &'a Caller,
     api: Api,
 }
 
-impl FindPayout for Book<'_> {
+impl Read for System<'_> {
+    async fn read(&self, path: &str) -> Result<Value, String> {
+        let request = Request::get(format!("/operator/v1/{path}"));
+        let request = with_grounds(self.caller, request)?;
+        let reply = self.api.send(&request).await;
+        let reply = reply.map_err(|error| error.to_string())?;
+        match reply.refusal(&request) {
+            Some(refusal) => Err(refusal),
+            None => Ok(reply.body),
+        }
+    }
+}
+
+impl FindPayout for System<'_> {
     type Error = String;
 
     async fn find(&self, payout_id: &str) -> Result<Option<Known>, String> {
@@ -172,6 +230,11 @@ fn shown(request: &Request) -> Value {
         "headers": headers.collect::<serde_json::Map<_, _>>(),
         "body": request.body,
     })
+}
+
+fn printed(text: &str) -> Done {
+    let printed = write!(std::io::stdout(), "{text}");
+    Ok(if printed.is_ok() { 0 } else { CANNOT_RUN })
 }
 
 /// Prints a result. A closed output, as of `| head`, ends the command quietly.

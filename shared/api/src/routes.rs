@@ -349,6 +349,12 @@ routes! {
         /// order at every level, no white space, UTF-8. `at` is in epoch seconds, `merchant_id` as in the reply to the
         /// login, `policy` is `policy_version`, `seq` is `sequence`.
         ListHistory = "GET /v1/history", Session, Any, Ignored;
+        /// Show that the log has anchored this merchant's history
+        ///
+        /// Every few minutes, new events are anchored in a signed log that cannot be rewritten. The receipt has the end of the
+        /// history and the proof of the newest anchored event. Keep it: no later history can contradict it. `proof` and
+        /// `checkpoint` are null until the first event is anchored.
+        GetReceipt = "GET /v1/history/receipt", Session, Any, Ignored;
     }
 
     /// The freeze by the previous contact.

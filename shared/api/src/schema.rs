@@ -220,3 +220,63 @@ pub mod rules {
         );
     }
 }
+
+/// The place of an event in the log: a leaf of the batch, whose root is a leaf of the log (RFC 9162).
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes a value of the crate `proof`")]
+pub(crate) struct HistoryProof {
+    /// When the event was anchored, in epoch seconds.
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    at: i64,
+    /// The leaf of the batch.
+    entry: HistoryEntry,
+    /// The place of the leaf in the batch.
+    batch: BatchPlace,
+    /// The place of the batch in the log.
+    log: LogPlace,
+}
+
+/// An anchored event.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes a value of the crate `proof`")]
+pub(crate) struct HistoryEntry {
+    /// The hash of the event.
+    #[schemars(with = "Sha256")]
+    hash: String,
+    /// The name of the merchant in the log.
+    #[schemars(with = "Sha256")]
+    pseudonym: String,
+    /// The `sequence` of the event.
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_u64))]
+    seq: u64,
+}
+
+/// An inclusion proof in a batch.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes a value of the crate `proof`")]
+pub(crate) struct BatchPlace {
+    /// The number of leaves.
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_u64))]
+    size: u64,
+    /// The root.
+    #[schemars(with = "Sha256")]
+    root: String,
+    /// The position of the leaf, from 0.
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    index: u64,
+    /// The hashes from the leaf to the root.
+    #[schemars(with = "Vec<Sha256>", length(max = 64))]
+    path: Vec<String>,
+}
+
+/// An inclusion proof in the log.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes a value of the crate `proof`")]
+pub(crate) struct LogPlace {
+    /// The position of the batch, from 0.
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    index: u64,
+    /// The hashes from the leaf to the root.
+    #[schemars(with = "Vec<Sha256>", length(max = 64))]
+    path: Vec<String>,
+}

@@ -1,7 +1,8 @@
 //! The key service: AWS KMS.
 
 use application::ports::{
-    DataKey, HashKey, HashKeyVersions, KeyService, PortError, SignCheckpoint, SignInstruction,
+    DataKey, HashKey, HashKeyVersions, KeyService, LogPublicKey, PortError, SignCheckpoint,
+    SignInstruction,
 };
 use aws_sdk_kms::Client;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
@@ -194,7 +195,7 @@ impl SignInstruction for Signer {
     }
 }
 
-impl SignCheckpoint for Signer {
+impl LogPublicKey for Signer {
     async fn public_key(&self) -> Result<Vec<u8>, PortError> {
         let answer = self
             .client
@@ -208,7 +209,9 @@ impl SignCheckpoint for Signer {
             .map(Blob::into_inner)
             .ok_or_else(|| failed("no public key".to_owned()))
     }
+}
 
+impl SignCheckpoint for Signer {
     /// A checkpoint is far below the limit of 4096 bytes.
     async fn sign_checkpoint(&self, text: &[u8]) -> Result<Vec<u8>, PortError> {
         self.signature(text).await

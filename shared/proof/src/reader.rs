@@ -9,6 +9,7 @@ use crate::objects::{
     completed_at, index_prefix, leaf_key, read_leaf,
 };
 use application::ports::{PortError, ReadLog};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use transparency::hash::Hash;
@@ -121,21 +122,50 @@ impl<'a, B: ReadLog> LogReader<'a, B> {
     /// # Errors
     /// When the bucket fails, or lacks an object of the log.
     pub async fn proofs(&self, pseudonym: &Hash, head: &Head) -> Result<Vec<Proof>, PortError> {
-        let keys = self.bucket.list(&index_prefix(pseudonym)).await?;
-        let mut keys: Vec<IndexKey> = keys.iter().filter_map(|key| IndexKey::parse(key)).collect();
+        let mut keys = self.index(pseudonym).await?;
         keys.sort_by_key(|key| key.leaf);
         let mut proofs = BTreeMap::new();
         for key in keys {
-            let leaf = match self.leaf(key.leaf).await? {
-                // Other objects are left of a run that lost the race for the leaf, or did not reach it.
-                Some(leaf) if leaf.root == key.root && key.leaf < head.checkpoint.size => leaf,
-                _ => continue,
-            };
-            for proof in self.proofs_of(&key, &leaf, head).await? {
-                proofs.entry(proof.entry.seq).or_insert(proof);
+            if let Some(leaf) = self.leaf_of(&key, head).await? {
+                for proof in self.proofs_of(&key, &leaf, head).await? {
+                    proofs.entry(proof.entry.seq).or_insert(proof);
+                }
             }
         }
         Ok(proofs.into_values().collect())
+    }
+
+    /// The proof of the newest anchored event of a merchant. It reads one batch, however many have events of the merchant.
+    ///
+    /// # Errors
+    /// When the bucket fails, or lacks an object of the log.
+    pub async fn newest_proof(
+        &self,
+        pseudonym: &Hash,
+        head: &Head,
+    ) -> Result<Option<Proof>, PortError> {
+        let mut keys = self.index(pseudonym).await?;
+        keys.sort_by_key(|key| (Reverse(key.seq), key.leaf));
+        for key in keys {
+            if let Some(leaf) = self.leaf_of(&key, head).await? {
+                let proofs = self.proofs_of(&key, &leaf, head).await?;
+                return Ok(proofs.into_iter().find(|proof| proof.entry.seq == key.seq));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The keys of a merchant's index objects.
+    async fn index(&self, pseudonym: &Hash) -> Result<Vec<IndexKey>, PortError> {
+        let keys = self.bucket.list(&index_prefix(pseudonym)).await?;
+        Ok(keys.iter().filter_map(|key| IndexKey::parse(key)).collect())
+    }
+
+    /// The leaf of an index object's batch. `None` for an object that is left of a run that lost the race for the leaf, or
+    /// did not reach it.
+    async fn leaf_of(&self, key: &IndexKey, head: &Head) -> Result<Option<LogEntry>, PortError> {
+        let leaf = self.leaf(key.leaf).await?;
+        Ok(leaf.filter(|leaf| leaf.root == key.root && key.leaf < head.checkpoint.size))
     }
 
     /// The proofs of a merchant's entries in one batch.

@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::client::{Get, SingleUpdate, Table, Updated};
-use super::item::{Update, broken};
+use super::item::{Item, Update, broken};
 use super::keys::salt_key;
 use super::records::salt;
 use application::crypto::random;
@@ -19,12 +19,7 @@ impl<T: Table> Store<T> {
     /// # Errors
     /// When the table or the random source fails.
     pub async fn pseudonym(&self, merchant: &MerchantId) -> Result<Option<Hash>, PortError> {
-        let get = Get {
-            key: salt_key(merchant),
-            only: None,
-            consistent: true,
-        };
-        let item = match self.table.get(get).await? {
+        let item = match self.salt(merchant).await? {
             Some(item) => item,
             None => {
                 let new = random()?;
@@ -37,8 +32,27 @@ impl<T: Table> Store<T> {
                 item.ok_or_else(|| broken("no salt"))?
             }
         };
-        let salt = salt::read(&item)?;
-        Ok(salt.map(|salt| pseudonym(salt.expose(), merchant.as_str())))
+        named(&item, merchant)
+    }
+
+    /// The merchant's pseudonym; `None` before the first event was queued for the log, and once the salt was erased.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn known_pseudonym(&self, merchant: &MerchantId) -> Result<Option<Hash>, PortError> {
+        match self.salt(merchant).await? {
+            Some(item) => named(&item, merchant),
+            None => Ok(None),
+        }
+    }
+
+    async fn salt(&self, merchant: &MerchantId) -> Result<Option<Item>, PortError> {
+        let get = Get {
+            key: salt_key(merchant),
+            only: None,
+            consistent: true,
+        };
+        self.table.get(get).await
     }
 
     /// Erases the salt for ever: nobody can connect the merchant with the log's entries any more, and no later event of the
@@ -56,4 +70,9 @@ impl<T: Table> Store<T> {
         let update = SingleUpdate::new(salt_key(merchant), update, ReturnValue::None);
         self.table.update(update).await.map(|_| ())
     }
+}
+
+fn named(item: &Item, merchant: &MerchantId) -> Result<Option<Hash>, PortError> {
+    let salt = salt::read(item)?;
+    Ok(salt.map(|salt| pseudonym(salt.expose(), merchant.as_str())))
 }

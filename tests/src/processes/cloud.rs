@@ -57,6 +57,8 @@ pub struct Cloud {
     pub texts: Texts,
     /// Every published event.
     pub topic: Topic,
+    /// The entries on the queue of the log.
+    pub queue: Queue,
     /// The recorded calls by caller.
     pub calls: Calls,
     /// The traffic of all callers.
@@ -65,10 +67,11 @@ pub struct Cloud {
 }
 
 /// The variables of the AWS SDK with the address of each service.
-const ENDPOINTS: [&str; 4] = [
+const ENDPOINTS: [&str; 5] = [
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_KMS",
     "AWS_ENDPOINT_URL_SNS",
+    "AWS_ENDPOINT_URL_SQS",
     "AWS_ENDPOINT_URL_SECRETS_MANAGER",
 ];
 
@@ -114,6 +117,33 @@ impl Topic {
     /// Resets the topic to earlier events.
     pub fn put_back(&self, events: Vec<Value>) {
         *self.0.lock().unwrap() = events;
+    }
+}
+
+/// The entries on the queue of the log, in the order of their arrival, copies included.
+#[derive(Clone, Debug, Default)]
+pub struct Queue(Arc<Mutex<Vec<Value>>>);
+
+impl Queue {
+    /// Every entry.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Value> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// Answers `SendMessageBatch`.
+    fn send(&self, asked: &Value) -> Answer {
+        let messages = asked["Entries"].as_array().map_or(&[][..], Vec::as_slice);
+        let mut sent = Vec::new();
+        for message in messages {
+            let body = message["MessageBody"].as_str().unwrap();
+            self.0
+                .lock()
+                .unwrap()
+                .push(serde_json::from_str(body).unwrap());
+            sent.push(json!({"Id": message["Id"], "MessageId": "0"}));
+        }
+        json_reply(200, &json!({"Successful": sent, "Failed": []}))
     }
 }
 
@@ -214,9 +244,11 @@ impl Cloud {
                 .unwrap();
         }
         let (texts, topic, calls) = (Texts::default(), Topic::default(), Calls::default());
+        let queue = Queue::default();
         let services = Services {
             texts: texts.clone(),
             topic: topic.clone(),
+            queue: queue.clone(),
             table_url: table_url.clone(),
             http: Http::new(),
         };
@@ -239,6 +271,7 @@ impl Cloud {
             database,
             texts,
             topic,
+            queue,
             calls,
             traffic,
             _servers: servers,
@@ -373,6 +406,7 @@ impl Service {
 struct Services {
     texts: Texts,
     topic: Topic,
+    queue: Queue,
     table_url: String,
     http: Http,
 }
@@ -405,6 +439,7 @@ impl Services {
                 let name = &asked()["SecretId"];
                 json_reply(200, &json!({"Name": name, "SecretString": BANK_SECRET}))
             }
+            (Some("AmazonSQS"), "SendMessageBatch") => self.queue.send(&asked()),
             (None, "Publish") => self.publish(request.body()),
             _ => json_reply(400, &json!({"__type": "UnknownOperationException"})),
         }

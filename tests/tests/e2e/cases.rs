@@ -86,7 +86,7 @@ pub const SIDE_BY_SIDE: &[Case] = cases! {
         malformed_push_targets_are_refused, push_targets_do_not_replace_sms;
     history: history_pages_form_verifiable_chain;
     events: subscribers_receive_what_they_filter_for;
-    anchoring: queued_history_is_anchored_and_proven, administrator_can_neither_sign_nor_write,
+    anchoring: history_is_anchored_and_proven, administrator_can_neither_sign_nor_write,
         malformed_messages_are_left_on_the_queue;
     freezes: freeze_in_hold_reverts_change, freeze_after_hold_holds_payouts, freeze_code_ends_7_days_after_effect,
         wrong_freeze_code_looks_the_same, right_freeze_code_works_after_wrong_ones, concurrent_freezes_act_once,

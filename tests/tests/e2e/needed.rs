@@ -11,6 +11,7 @@ use crate::permissions::{
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error_code::ErrorCode;
+use domain::ids::MerchantId;
 use domain::policy::{DAY_S, MINUTE_S};
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ use tests::transport::{HttpCall, Transport as _};
 
 /// Actions that AWS checks against the role and the local cloud does not, and one that only a rotation of a hash key needs.
 /// `tests/template` gives the reason for each grant.
-const NOT_EVALUATED: [&str; 11] = [
+const NOT_EVALUATED: [&str; 12] = [
     "dynamodb:ConditionCheckItem table",
     "dynamodb:DescribeStream stream",
     "dynamodb:GetShardIterator stream",
@@ -36,6 +37,7 @@ const NOT_EVALUATED: [&str; 11] = [
     "sqs:SendMessage notices' queue",
     "sqs:SendMessage clean-up's queue",
     "s3:ListBucket log",
+    "sqs:SendMessage events' queue",
     "sqs:DeleteMessage events' queue",
 ];
 
@@ -169,6 +171,8 @@ const CARD_NUMBER: &[&str] = &["kms:Decrypt card key"];
 const RECORD_WRITE: &[&str] = &["dynamodb:UpdateItem record"];
 const IDENTITY_KEY: &[&str] = &["kms:GenerateDataKey identity key"];
 const SIGN: &[&str] = &["kms:Sign payout key"];
+const LOG_OBJECT: &[&str] = &["s3:GetObject log's objects"];
+const LOG_KEY: &[&str] = &["kms:GetPublicKey anchor key"];
 const PHONES: &[&str] = &["sns:Publish phones"];
 
 async fn login(live: &LocalCloud) -> Vec<Probe<'_>> {
@@ -357,6 +361,9 @@ async fn agreement(live: &LocalCloud) -> Vec<Probe<'_>> {
 
 async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
     let (merchant, app) = live.logged_in().await;
+    // The receipt reads the log only for a merchant with a pseudonym.
+    let id = MerchantId::parse(&merchant.id).unwrap();
+    crate::anchoring::store(live).pseudonym(&id).await.unwrap();
     let wrong = json!({"cycle": "T9"});
     let malformed = || step(&app, "wrong", "PUT", "/v1/settlement", &wrong);
     let target = json!({"platform": "apns", "token": format!("token-of-{}", merchant.id)});
@@ -374,6 +381,12 @@ async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
             live,
             "settlement",
             asked(&[LOOK_UP], "400 REQUEST_MALFORMED", malformed()),
+        ),
+        asked(&[LOG_OBJECT], "200", read(&app, "/v1/history/receipt")),
+        in_new_process(
+            live,
+            "settlement",
+            asked(&[LOG_KEY], "200", read(&app, "/v1/history/receipt")),
         ),
     ]
 }
@@ -485,6 +498,13 @@ async fn operator(live: &LocalCloud) -> Vec<Probe<'_>> {
             act("renew-document", &expiring, renewal),
         ),
         operated(live, &[IDENTITY_KEY], "201", ("operations", propose)),
+        operated(live, &[LOG_OBJECT], "200", ("support", call("GET", "log"))),
+        without_process(operated(
+            live,
+            &[LOG_KEY],
+            "200",
+            ("support", call("GET", "log")),
+        )),
     ]
 }
 
@@ -566,10 +586,18 @@ async fn events(live: &LocalCloud) -> Vec<Probe<'_>> {
     let sk = crate::cleanup::event_of(live, &merchant, "rebind_requested").await;
     let record = insertion(&image(&live.item(&merchant.pk(), &sk).await));
     let batch = json!({"Records": [record]});
-    let taken: [&'static [&'static str]; 1] = [&["sns:Publish events topic"]];
+    // The local cloud checks the action that AWS does not know.
+    let taken: [&'static [&'static str]; 4] = [
+        &["dynamodb:GetItem table"],
+        &["dynamodb:UpdateItem table"],
+        &["sqs:SendMessageBatch events' queue"],
+        &["sns:Publish events topic"],
+    ];
     vec![probe(&taken, "not published", "published", move || {
-        let batch = batch.clone();
+        let (batch, id) = (batch.clone(), merchant.id.clone());
         Box::pin(async move {
+            // The merchant's first event makes the salt.
+            live.delete(&format!("X#{id}"), "X").await;
             let reply = live.system.invoke("events", &batch).await.unwrap();
             match reply["batchItemFailures"].as_array().unwrap().len() {
                 0 => "published".to_owned(),
@@ -654,13 +682,13 @@ async fn anchor(live: &LocalCloud) -> Vec<Probe<'_>> {
     vec![
         run(&[
             &["sqs:ReceiveMessage events' queue"],
-            &["s3:GetObject log's objects"],
+            LOG_OBJECT,
             &["s3:PutObject log's objects"],
             &["sqs:DeleteMessageBatch events' queue"],
             // Last, because it leaves a leaf whose checkpoint the next run signs before it receives messages.
             &["kms:Sign anchor key"],
         ]),
-        in_new_process(live, "anchor", run(&[&["kms:GetPublicKey anchor key"]])),
+        in_new_process(live, "anchor", run(&[LOG_KEY])),
     ]
 }
 

@@ -93,6 +93,9 @@ const MAY: [(&str, &[&str]); 16] = [
             "table UpdateItem",
             "look-up GenerateMac",
             "history Decrypt",
+            "log ListBucket",
+            "log GetObject",
+            "anchor GetPublicKey",
         ],
     ),
     (
@@ -135,6 +138,9 @@ const MAY: [(&str, &[&str]); 16] = [
             "card-and-id GenerateMac",
             "identity GenerateDataKey",
             "history Decrypt",
+            "log ListBucket",
+            "log GetObject",
+            "anchor GetPublicKey",
         ],
     ),
     (
@@ -151,7 +157,15 @@ const MAY: [(&str, &[&str]); 16] = [
             "notices' queue",
         ],
     ),
-    ("EventsRole", &["the events' topic"]),
+    (
+        "EventsRole",
+        &[
+            "table GetItem",
+            "table UpdateItem",
+            "the events' topic",
+            "queue events",
+        ],
+    ),
     (
         "CooldownCleanupRole",
         &[

@@ -43,7 +43,7 @@ const FUNCTIONS: [&str; 13] = [
     "cooldown-cleanup",
     "anchor",
 ];
-/// The functions with tables: all but `events` and the log's.
+/// The functions that read the acquirer's record: all but `events` and the log's.
 const WITH_TABLES: usize = FUNCTIONS.len() - 2;
 
 /// A single test, because the log of the walk is the log of the process.
@@ -269,10 +269,7 @@ fn only_the_operators_function_writes_the_record() {
             }
         }
     }
-    assert!(
-        readers >= WITH_TABLES,
-        "each function with tables reads the record"
-    );
+    assert!(readers >= WITH_TABLES, "these functions read the record");
 }
 
 fn is_main(granted: &Use) -> bool {

@@ -81,7 +81,7 @@ impl Walk {
         self.decided("unfreeze", &none).await;
     }
 
-    async fn operate(&self, person: &Person, call: HttpCall, status: u16) -> Value {
+    pub(super) async fn operate(&self, person: &Person, call: HttpCall, status: u16) -> Value {
         let reply = self.world.operate(person, call).await;
         is(&reply, status);
         reply.body

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
 use tests::metrics::metric_in_bytes;
+use tests::operators::{SUPPORT, call};
 use tests::secrets::{Kind, Secrets};
 use tests::transport::{Reply, code_in, freeze_code_in, is_otp};
 use transparency::history::Entry;
@@ -343,6 +344,12 @@ impl Walk {
             assert_eq!(self.world.anchor().await.outcome, Outcome::Anchored);
         }
         assert_eq!(self.world.anchor().await.outcome, Outcome::Nothing);
+        let app = self.app("plain_1").await;
+        let receipt = app.get("/v1/history/receipt").await.ok(200);
+        assert!(receipt["proof"].is_object());
+        for path in ["merchants/mer_plain_1/receipt", "log"] {
+            self.operate(&SUPPORT, call("GET", path), 200).await;
+        }
     }
 
     /// No secret is logged, pushed or published.

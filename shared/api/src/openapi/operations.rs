@@ -459,6 +459,12 @@ pub(super) fn operation(route: Route) -> Operation {
                 body("EventList", &["EventList"]), vec![link("next", Route::ListHistory, "cursor", NEXT)]),
             problems: vec![],
         },
+        Route::GetReceipt => Operation {
+            tag: "history",
+            request: None,
+            success: success(200, "The receipt.", body("HistoryReceipt", &["HistoryReceipt", "HistoryReceiptNone"]), vec![]),
+            problems: vec![],
+        },
         Route::CreateFreeze => Operation {
             tag: "freezes",
             request: body("CreateFreeze", &["CreateFreeze"]),

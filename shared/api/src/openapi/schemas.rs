@@ -2,8 +2,8 @@
 
 use crate::cloud_event::CloudEvent;
 use crate::replies::{
-    Agreement, Cards, Event, Freeze, Page, Payout, Problem, Rebind, Session, Settlement,
-    TestTransaction,
+    Agreement, Cards, Event, Freeze, HistoryReceipt, Page, Payout, Problem, Rebind, Session,
+    Settlement, TestTransaction,
 };
 use crate::requests;
 use crate::routes::Route;
@@ -35,6 +35,7 @@ pub(super) fn components() -> Map<String, Value> {
         Page<Payout>,
         Settlement,
         Page<Event>,
+        HistoryReceipt,
         Freeze,
         Problem,
         IdempotencyKey,

@@ -12,7 +12,9 @@ mod sent;
 pub use caller::OperatorRoles;
 pub use grounds::grounds;
 pub use new_merchant::NewMerchant;
-pub use replies::{Account, AuditedEvents, Document, Merchant, Phone, Proposal, Proposals};
+pub use replies::{
+    Account, AuditedEvents, Document, Log, Merchant, Phone, Proofs, Proposal, Proposals, Receipt,
+};
 pub use requests::{
     Approve, ConfirmNotified, LookUp, ProposeContactChange, ProposeCoreKey, ProposeUnfreeze,
     RenewDocument,

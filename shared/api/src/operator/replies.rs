@@ -1,6 +1,6 @@
 //! The bodies of replies to operators. Personal data is masked; only a proposal shows its values.
 
-use crate::replies::{Card, Rebind, Settlement, Text, Time};
+use crate::replies::{Card, HistoryHead, Rebind, Settlement, Text, Time};
 use domain::history::ChainedEvent;
 use domain::ids::{MerchantId, ProposalId};
 use domain::merchant::{EntityType, Merchant as DomainMerchant, Profile};
@@ -178,6 +178,54 @@ impl AuditedEvents {
             next_after: last.map(|event| event.seq),
         }
     }
+}
+
+/// Proofs that lead to one checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Proofs {
+    /// The proofs of anchored events, by sequence.
+    pub proofs: Vec<Value>,
+    /// The signed note of the checkpoint.
+    pub checkpoint: String,
+    /// The proof that the checkpoint continues the kept one; null without one, or when it is newer.
+    pub consistency: Option<Value>,
+}
+
+/// The receipt of the log for a whole history.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Receipt {
+    /// The merchant.
+    pub merchant_id: Text<MerchantId>,
+    /// The name of the log.
+    pub log: String,
+    /// The end of the history.
+    pub head: HistoryHead,
+    /// The anchored events; null before the first.
+    pub anchored: Option<Proofs>,
+}
+
+impl Receipt {
+    /// The receipt.
+    #[must_use]
+    pub fn new(merchant: &DomainMerchant, log: &str, anchored: Option<Proofs>) -> Self {
+        Self {
+            merchant_id: Text(merchant.profile.merchant_id.clone()),
+            log: log.to_owned(),
+            head: HistoryHead::from(merchant),
+            anchored,
+        }
+    }
+}
+
+/// The log that anchors the histories.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Log {
+    /// The name in its checkpoints.
+    pub name: String,
+    /// The public key of its signatures, in PEM.
+    pub public_key: String,
+    /// The signed note of its newest checkpoint; null for an empty log.
+    pub checkpoint: Option<String>,
 }
 
 /// A person.

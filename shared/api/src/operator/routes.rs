@@ -11,6 +11,11 @@ vocabulary! {
         ShowMerchant = "GET /operator/v1/merchants/{id}",
         /// List the events of a merchant in order, from `?after=` on. It fills gaps of the published events.
         ListEvents = "GET /operator/v1/merchants/{id}/events",
+        /// Show the proofs that the log has anchored a merchant's events. `?kept=` adds the proof that the log continues a
+        /// checkpoint of this size.
+        ShowReceipt = "GET /operator/v1/merchants/{id}/receipt",
+        /// Show the log: its name, its public key and its newest checkpoint.
+        ShowLog = "GET /operator/v1/log",
         /// List the payouts of a merchant that are not reported as sent, newest first.
         ListPayouts = "GET /operator/v1/merchants/{id}/payouts",
         /// Show a payout.

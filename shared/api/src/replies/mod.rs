@@ -14,7 +14,9 @@ pub use agreement::{Agreement, Consent};
 pub use card::{BlockedBy, Card, Cards, Hold};
 pub use problem::{FieldError, Problem};
 pub use rebind::{Challenge, ChallengeMethod, EndedReason, Rebind, TestStatus, TestTransaction};
-pub use settlement::{Event, Payout, PendingSettlement, Settings, Settlement};
+pub use settlement::{
+    Event, HistoryHead, HistoryReceipt, Payout, PendingSettlement, Settings, Settlement,
+};
 
 use domain::time::Timestamp;
 #[cfg(feature = "schema")]

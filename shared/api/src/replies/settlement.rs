@@ -5,7 +5,7 @@ use super::{Card, Text, Time};
 use crate::schema;
 use domain::event_kind::EventKind;
 use domain::history;
-use domain::ids::PayoutId;
+use domain::ids::{MerchantId, PayoutId};
 use domain::merchant::Merchant as DomainMerchant;
 use domain::payout::{Payout as DomainPayout, PayoutState};
 use domain::policy::Policy;
@@ -189,6 +189,62 @@ pub struct Event {
     /// SHA-256 of the event's canonical form, see `GET /v1/history`.
     #[cfg_attr(feature = "schema", schemars(with = "schema::Sha256"))]
     pub hash: String,
+}
+
+/// The end of a history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct HistoryHead {
+    /// The sequence of the last event; 0 without events.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(range(min = 0, max = 9_007_199_254_740_991_u64))
+    )]
+    pub sequence: u64,
+    /// Its hash; 64 zeros without events.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Sha256"))]
+    pub hash: String,
+}
+
+impl From<&DomainMerchant> for HistoryHead {
+    fn from(merchant: &DomainMerchant) -> Self {
+        Self {
+            sequence: merchant.state.last_seq,
+            hash: merchant.state.last_hash.clone(),
+        }
+    }
+}
+
+/// The receipt of the log for a history.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct HistoryReceipt {
+    /// The merchant.
+    pub merchant_id: Text<MerchantId>,
+    /// The name of the log.
+    pub log: String,
+    /// The end of the history.
+    pub head: HistoryHead,
+    /// The place of the newest anchored event in the log, as in an exported history; null before the first.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<schema::HistoryProof>"))]
+    pub proof: Option<Value>,
+    /// The signed note (C2SP) of the log's checkpoint that the proof leads to; null before the first.
+    pub checkpoint: Option<String>,
+}
+
+impl HistoryReceipt {
+    /// The receipt. `anchored`: the proof and the checkpoint.
+    #[must_use]
+    pub fn new(merchant: &DomainMerchant, log: &str, anchored: Option<(Value, String)>) -> Self {
+        let (proof, checkpoint) = anchored.unzip();
+        Self {
+            merchant_id: Text(merchant.profile.merchant_id.clone()),
+            log: log.to_owned(),
+            head: HistoryHead::from(merchant),
+            proof,
+            checkpoint,
+        }
+    }
 }
 
 impl From<&history::ChainedEvent> for Event {

@@ -49,10 +49,14 @@ pub trait AppendLog: ReadLog {
     async fn put_new(&self, key: &str, content: Vec<u8>) -> Result<PutOutcome, PortError>;
 }
 
-/// Signs checkpoints with a key that no other function may use.
-pub trait SignCheckpoint {
+/// Knows the key that verifies checkpoints.
+pub trait LogPublicKey {
     /// The public key: a `SubjectPublicKeyInfo` in DER.
     async fn public_key(&self) -> Result<Vec<u8>, PortError>;
+}
+
+/// Signs checkpoints with a key that no other function may use.
+pub trait SignCheckpoint: LogPublicKey {
     /// The ECDSA signature of a checkpoint's text, in DER.
     async fn sign_checkpoint(&self, text: &[u8]) -> Result<Vec<u8>, PortError>;
 }
