@@ -493,6 +493,7 @@ fn nothing_is_left_over(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong:
                 text(item, "merchant_id").is_some_and(|id| merchants.contains_key(id))
             }
             (Some(("A", _)), sk) => sk == "Q" || sk == "L",
+            (Some(("X", id)), "X") => merchants.contains_key(id),
             (Some(("S", _)), sk) => sk == "S" || sk == "Q",
             (Some(("P", _)), "P") | (Some(("F", _)), "F") | (Some(("I", _)), "I") => true,
             _ => false,

@@ -8,10 +8,11 @@ use serde_json::Value;
 const ACCOUNT: &str = "111122223333";
 
 /// The roles of the operators.
-pub const OPERATOR_ROLES: [&str; 3] = [
+pub const OPERATOR_ROLES: [&str; 4] = [
     "arn:aws:iam::111122223333:role/support",
     "arn:aws:iam::111122223333:role/operations",
     "arn:aws:iam::111122223333:role/team/security",
+    "arn:aws:iam::111122223333:role/registry",
 ];
 
 /// A person in a role.
@@ -37,6 +38,12 @@ pub const OPERATIONS: Person = Person {
 pub const SECURITY: Person = Person {
     role: "security",
     name: "Zhao.Min",
+};
+
+/// The acquirer's registry.
+pub const REGISTRY: Person = Person {
+    role: "registry",
+    name: "registry",
 };
 
 impl Person {

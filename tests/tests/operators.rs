@@ -6,16 +6,19 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
-use domain::operator::{Actor, AuditEntry, Grounds, ReasonCode};
-use domain::policy::{DAY_S, Policy};
+use domain::operator::{Actor, AuditEntry, Grounds, ReasonCode, UNMASK_READ_S};
+use domain::policy::{DAY_S, HOUR_S, Policy};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use store::item::Item;
 use tests::in_process::InProcess;
-use tests::merchant::GOOD_CARD;
-use tests::operators::{OPERATIONS, Person, SECURITY, SUPPORT, call, change};
-use tests::transport::{Reply, Transport as _};
+use tests::merchant::{GOOD_CARD, Merchant, merchant};
+use tests::new_merchants::new_merchant;
+use tests::operators::{OPERATIONS, Person, REGISTRY, SECURITY, SUPPORT, call, change};
+use tests::peer_faults::DroppedPart;
+use tests::transport::{HttpCall, Reply, Transport as _};
 
 const POLICY: &Policy = &Policy::CURRENT;
 const MERCHANT: &str = "plain_1";
@@ -173,7 +176,7 @@ async fn only_sessions_of_operator_roles_are_accepted() {
 async fn every_call_has_grounds_and_a_place_in_the_chain() {
     let world = InProcess::start().await;
     let path = format!("/operator/v1/merchants/{ID}");
-    let bare = tests::transport::HttpCall::new("GET", &path);
+    let bare = HttpCall::new("GET", &path);
     let refused = world.operate(&SUPPORT, bare).await;
     let refused = refused.refused(ErrorCode::RequestMalformed);
     assert_eq!(refused["errors"].as_array().unwrap().len(), 2);
@@ -438,4 +441,284 @@ async fn malformed_proposals_name_the_field() {
     let document = json!({"merchant_id": id, "document_number": "1"});
     assert_eq!(propose("contact-change", document).await, "document_number");
     assert!(world.history(MERCHANT).await.is_empty());
+}
+
+/// A merchant that the registry creates logs in, and a repetition with any key changes nothing.
+#[tokio::test]
+async fn registry_creates_a_merchant() {
+    let world = InProcess::start().await;
+    let (profile, line) = new_merchant("reg", 1);
+    for key in ["c", "c", "another key"] {
+        let create = change("registry/create", key, &line);
+        let created = world.operate(&REGISTRY, create).await.ok(201);
+        assert_eq!(created, json!({"merchant_id": profile.id}));
+    }
+    let first = &world.history("reg_1").await[0];
+    assert_eq!(first.data()["by"], "registry");
+    profile.set_clock(world.now());
+    let app = Merchant::log_in(Arc::clone(&world), &profile, "a device").await;
+    assert!(app.get("/v1/cards").await.ok(200)["active"].is_object());
+    // Everything that is wrong, at once, and never a value.
+    let mut wrong = new_merchant("reg", 2).1;
+    wrong["phone_on_file"] = json!("123");
+    wrong["tier"]["fee_rate_bp"] = json!(-1);
+    wrong["nickname"] = json!("小明");
+    let create = change("registry/create", "w", &wrong);
+    let refused = world.operate(&REGISTRY, create).await;
+    let refused = refused.refused(ErrorCode::RequestMalformed);
+    let faults: Vec<_> = refused["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| {
+            (
+                fault["field"].as_str().unwrap(),
+                fault["fault"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("nickname", "UNKNOWN_MEMBER"),
+        ("phone_on_file", "PHONE_FORMAT"),
+        ("tier.fee_rate_bp", "MALFORMED"),
+    ];
+    assert_eq!(BTreeSet::from_iter(faults), expected.into());
+    assert!(!refused.to_string().contains("小明"));
+    // Nothing is overwritten.
+    let mut other = line.clone();
+    other["legal_name"] = json!("另一个");
+    let create = change("registry/create", "o", &other);
+    let refused = world.operate(&REGISTRY, create).await;
+    let refused = refused.refused(ErrorCode::RequestMalformed);
+    assert_eq!(refused["faults"][0]["fault"], "MERCHANT_EXISTS");
+}
+
+#[tokio::test]
+async fn registry_changes_a_contact() {
+    let world = InProcess::start().await;
+    let app = world.log_in(MERCHANT).await;
+    let path = format!("registry/contact-change/{ID}");
+    let both = json!({"phone": NEW_PHONE, "legal_name": "测试"});
+    let named = json!({"phone": NEW_PHONE, "merchant_id": ID});
+    for malformed in [both, named] {
+        let reply = world
+            .operate(&REGISTRY, change(&path, "m", &malformed))
+            .await;
+        reply.refused(ErrorCode::RequestMalformed);
+    }
+    let changed = change(&path, "c", &json!({"phone": NEW_PHONE}));
+    let shown = world.operate(&REGISTRY, changed).await.ok(200);
+    assert_eq!(shown["phone_on_file_masked"], "137****0077");
+    let event = world.history(MERCHANT).await.pop().unwrap();
+    assert_eq!(event.data()["by"], "registry");
+    world.deliver_notifications().await;
+    let texts = world.sms(&app.profile.phone).await;
+    assert!(texts.last().unwrap().contains("变更"), "{texts:?}");
+    let blocked = app.get("/v1/cards").await;
+    blocked.refused(ErrorCode::SessionExpired);
+}
+
+/// A closed account can be read, changes nothing any more, and holds what is not being paid.
+#[tokio::test]
+async fn closed_account_holds_payouts_and_refuses_changes() {
+    let world = InProcess::start().await;
+    let app = world.log_in(MERCHANT).await;
+    let rebind = app.request(GOOD_CARD).await;
+    let pay = |operation: &str, id: &str| {
+        let mut event = json!({"operation": operation, "merchant_id": ID, "payout_id": id});
+        if operation == "create_payout" {
+            event["amount_fen"] = json!(5);
+        }
+        event
+    };
+    for id in ["pay_1", "pay_2"] {
+        world.core(pay("create_payout", id)).await.unwrap();
+    }
+    world.core(pay("payout_sending", "pay_1")).await.unwrap();
+    let close = change(&format!("registry/close/{ID}"), "c", &json!({}));
+    let shown = world.operate(&REGISTRY, close).await.ok(200);
+    assert!(shown["closed_at"].is_string());
+    assert_eq!(shown["sessions"], 0);
+    world.deliver_notifications().await;
+    let texts = world.sms(&app.profile.phone).await;
+    assert!(texts.last().unwrap().contains("已关闭"), "{texts:?}");
+    let again = change(&format!("registry/close/{ID}"), "d", &json!({}));
+    let again = world.operate(&REGISTRY, again).await;
+    again.refused(ErrorCode::StepOutOfOrder);
+
+    // What was being paid is paid; nothing else is.
+    world.core(pay("payout_sent", "pay_1")).await.unwrap();
+    let held = world
+        .core(pay("payout_sending", "pay_2"))
+        .await
+        .unwrap_err();
+    assert_eq!(held.code, ErrorCode::AccountFrozen);
+    let new = world.core(pay("create_payout", "pay_3")).await.unwrap();
+    assert_eq!(new["held"], true);
+    app.get(&rebind).await.refused(ErrorCode::SessionExpired);
+    let app = world.log_in(MERCHANT).await;
+    assert_eq!(app.get(&rebind).await.ok(200)["state"], "cancelled");
+    let request = app.request_body(GOOD_CARD);
+    assert_eq!(
+        app.get("/v1/cards").await.ok(200)["blocked_by"],
+        "ACCOUNT_FROZEN"
+    );
+    let refused = app.keyed("after", "/v1/rebinds", request).await;
+    refused.refused(ErrorCode::AccountFrozen);
+}
+
+#[tokio::test]
+async fn two_persons_close_an_account() {
+    let world = InProcess::start().await;
+    let app = world.log_in(MERCHANT).await;
+    let body = json!({"merchant_id": ID});
+    let proposal = proposed(&world, "close", &body).await;
+    world.deliver_notifications().await;
+    let texts = world.sms(&app.profile.phone).await;
+    assert!(texts.last().unwrap().contains("关闭"), "{texts:?}");
+    let approved = approve(&world, &SECURITY, ("close", "a"), &proposal).await;
+    assert!(approved.ok(200)["closed_at"].is_string());
+    let event = world.history(MERCHANT).await.pop().unwrap();
+    assert_eq!(
+        event.data(),
+        json!({"by": "operator", "reason": "owner_request"})
+            .as_object()
+            .unwrap()
+    );
+}
+
+/// The owner has typed a wrong password too often. Support clears the failures, and sets no password.
+#[tokio::test]
+async fn cleared_logins_let_the_owner_in() {
+    let world = InProcess::start().await;
+    let app = world.log_in(MERCHANT).await;
+    let login = |password: &str| {
+        let body =
+            json!({"account": app.profile.account, "password": password, "device_id": "dev-1"});
+        HttpCall::new("POST", "/v1/sessions")
+            .json(&body)
+            .at(world.now())
+    };
+    for _ in 0..4 {
+        world.http(login("wrong")).await;
+    }
+    let blocked = world.http(login(&app.profile.password)).await;
+    blocked.refused(ErrorCode::AuthThrottled);
+    let clear = change(&format!("acts/clear-logins/{ID}"), "c", &json!({}));
+    for _ in 0..2 {
+        world.operate(&SUPPORT, clear.clone()).await.ok(200);
+    }
+    world.http(login(&app.profile.password)).await.ok(201);
+    let refused = world.http(login("wrong")).await;
+    assert_eq!(refused.status, 401);
+    let kinds: Vec<_> = world.history(MERCHANT).await;
+    let cleared = kinds
+        .iter()
+        .filter(|event| event.kind() == EventKind::LoginsCleared);
+    assert_eq!(cleared.count(), 1);
+}
+
+/// SNS fails, so the owner does not hear of the freeze. An operator sees it and sends the message again.
+#[tokio::test]
+async fn failed_notification_is_sent_again() {
+    let world = InProcess::start().await;
+    world.stop_stream();
+    let phone = merchant(MERCHANT).phone;
+    frozen(&world).await;
+    world.peer_calls.fail(1, DroppedPart::Request);
+    world.deliver_due().await;
+    let _ = world.peer_calls.take();
+    let events = call("GET", &format!("merchants/{ID}/events"));
+    let events = world.operate(&SUPPORT, events).await.ok(200);
+    assert_eq!(events["items"][0]["not_handed_over"], json!(["on_file"]));
+    let resend = async |key: &str, sequence: u64| {
+        let body = json!({"sequence": sequence});
+        let resend = change(&format!("acts/resend/{ID}"), key, &body);
+        world.operate(&SUPPORT, resend).await
+    };
+    resend("a", 99).await.refused(ErrorCode::StepOutOfOrder);
+    assert_eq!(world.sms(&phone).await.len(), 0);
+    resend("b", 1).await.ok(204);
+    // It is on its way, then it was sent.
+    resend("c", 1).await.refused(ErrorCode::StepOutOfOrder);
+    world.deliver_due().await;
+    assert_eq!(world.sms(&phone).await.len(), 1);
+    resend("d", 1).await.refused(ErrorCode::StepOutOfOrder);
+    let overdue = world
+        .operate(&SUPPORT, call("GET", "overdue"))
+        .await
+        .ok(200);
+    assert_eq!(overdue, json!({"items": []}));
+}
+
+/// The clean-up did not run: what it would have done is listed.
+#[tokio::test]
+async fn overdue_work_is_listed() {
+    let world = InProcess::start().await;
+    let app = world.log_in(MERCHANT).await;
+    app.request(GOOD_CARD).await;
+    world.pass_s(POLICY.rebind_life_s + 2 * HOUR_S);
+    let overdue = world
+        .operate(&SUPPORT, call("GET", "overdue"))
+        .await
+        .ok(200);
+    let items = overdue["items"].as_array().unwrap();
+    let own = items.iter().find(|item| item["merchant_id"] == ID).unwrap();
+    assert_eq!(
+        (&own["kind"], &own["number"]),
+        (&json!("rebind"), &json!(1))
+    );
+}
+
+/// Two persons decide; the proposer reads once, and soon.
+#[tokio::test]
+async fn unmasked_data_is_read_once_by_the_proposer() {
+    let world = InProcess::start().await;
+    let phone = merchant(MERCHANT).phone;
+    frozen(&world).await;
+    let proposal = proposed(&world, "unmask", &json!({"merchant_id": ID})).await;
+    let path = format!("acts/read-unmasked/{}", proposal.0);
+    let read = async |person: &Person| {
+        let read = change(&path, "r", &json!({}));
+        world.operate(person, read).await
+    };
+    read(&OPERATIONS).await.refused(ErrorCode::StepOutOfOrder);
+    let approved = approve(&world, &SECURITY, ("unmask", "a"), &proposal).await;
+    let masked = approved.ok(200).to_string();
+    assert!(!masked.contains(&phone), "{masked}");
+    for other in [&SECURITY, &SUPPORT] {
+        read(other).await.refused(ErrorCode::NotFound);
+    }
+    let shown = read(&OPERATIONS).await.ok(200);
+    assert_eq!(shown["phone_on_file"], phone);
+    assert_eq!(shown["legal_name"], "测试商户一");
+    let events = shown["events"].as_array().unwrap();
+    let sequences: Vec<_> = events
+        .iter()
+        .map(|event| event["sequence"].clone())
+        .collect();
+    assert_eq!(sequences, [1, 2, 3]);
+    let first: Value = serde_json::from_str(events[0]["personal"].as_str().unwrap()).unwrap();
+    assert_eq!(first["actor"]["person"], "li.na");
+    let id = merchant(MERCHANT).document_number;
+    assert!(!shown.to_string().contains(&id));
+    read(&OPERATIONS).await.refused(ErrorCode::StepOutOfOrder);
+    let kinds: Vec<_> = world.history(MERCHANT).await;
+    assert_eq!(kinds.last().unwrap().kind(), EventKind::Unmasked);
+
+    world.pass_s(1);
+    let propose = change("proposals/unmask", "p2", &json!({"merchant_id": ID}));
+    let made = world.operate(&OPERATIONS, propose).await.ok(201);
+    let id = made["proposal_id"].as_str().unwrap().to_owned();
+    let shown = call("GET", &format!("proposals/{id}"));
+    let shown = world.operate(&SECURITY, shown).await.ok(200);
+    let digest = shown["digest"].as_str().unwrap().to_owned();
+    let late = (id, digest);
+    approve(&world, &SECURITY, ("unmask", "b"), &late)
+        .await
+        .ok(200);
+    world.pass_s(UNMASK_READ_S);
+    let read = change(&format!("acts/read-unmasked/{}", late.0), "r2", &json!({}));
+    let read = world.operate(&OPERATIONS, read).await;
+    read.refused(ErrorCode::ProposalStale);
 }

@@ -94,11 +94,15 @@ impl<T: Table, P: PublishEvent, Q: QueueAnchor> Events<T, P, Q> {
                 failed = first.map(|new| failure(new.record, &error));
             }
         }
+        let usage = self.store.meter().take();
         tracing::info!(
             events.queued = counts.queued,
             events.published = counts.published,
             events.unpublished = counts.unpublished,
             events.skipped = counts.skipped,
+            store.calls = usage.calls,
+            store.rru = usage.rru,
+            store.wru = usage.wru,
             duration_ms = whole_ms(started.elapsed()),
             "events.handled"
         );

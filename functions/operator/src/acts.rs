@@ -3,7 +3,7 @@
 use crate::call::{Call, malformed};
 use crate::{Operator, POLICY};
 use api::body;
-use api::operator::{ConfirmNotified, Merchant, RenewDocument};
+use api::operator::{ConfirmNotified, Merchant, RenewDocument, Resend};
 use api::reply::Reply;
 use api::requests::Empty;
 use application::error::HandlerError;
@@ -11,6 +11,7 @@ use application::ports::{KeyService, LogPublicKey, ReadLog, Selector};
 use application::transact::{Learned, Loaded, Plan, Transactor};
 use domain::contact::DocumentRenewal;
 use domain::decide::{Command, NotifiedBy};
+use domain::error_code::ErrorCode;
 use domain::format::DocumentExpiry;
 use domain::ids::{MerchantId, RebindId};
 use domain::merchant::Merchant as DomainMerchant;
@@ -81,7 +82,37 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> 
             .await
     }
 
-    async fn act(
+    /// Writes no event: the outbox belongs to none. The call is in the audit chain of its person.
+    pub(crate) async fn resend(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        let body = body::read::<Resend>(call.request)?;
+        let sequence = body.fields.sequence.ok_or_else(|| malformed("sequence"))?;
+        let merchant_id = call.merchant_id()?;
+        self.merchant(&merchant_id).await?;
+        let armed = self
+            .store
+            .resend_notification(&merchant_id, sequence, call.now);
+        match armed.await? {
+            true => Ok(Reply::no_content()),
+            false => Err(Rejection::new(ErrorCode::StepOutOfOrder).into()),
+        }
+    }
+
+    pub(crate) async fn clear_logins(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        let body = body::read::<Empty>(call.request)?;
+        let plan = async |loaded: &Loaded, _: &Learned| {
+            let account = &loaded.merchant.profile.account.0;
+            let clear = Command::ClearLogins {
+                reason: call.reason(),
+                logins: Box::new(self.store.logins_of(account).await?),
+            };
+            Ok(clear.into())
+        };
+        let merchant_id = call.merchant_id()?;
+        self.execute(call, merchant_id, Selector::Latest, plan, &body.canonical)
+            .await
+    }
+
+    pub(crate) async fn act(
         &self,
         call: &Call<'_>,
         merchant_id: MerchantId,
@@ -95,7 +126,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> 
     }
 
     /// Executes a command. The event holds the person and the grounds in its encrypted part. The reply shows the merchant.
-    async fn execute(
+    pub(crate) async fn execute(
         &self,
         call: &Call<'_>,
         merchant_id: MerchantId,

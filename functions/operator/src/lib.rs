@@ -8,6 +8,8 @@ mod call;
 mod core_keys;
 mod proposals;
 mod reads;
+mod registry;
+mod unmask;
 mod values;
 
 use api::event::Request;
@@ -20,6 +22,7 @@ use application::ports::{KeyService, LogPublicKey, ReadLog};
 use application::serve::Handler;
 use application::usage::Usage;
 use call::Call;
+use domain::error_code::ErrorCode;
 use domain::operator::{AuditEntry, ProposalKind};
 use domain::policy::Policy;
 use domain::time::Timestamp;
@@ -64,12 +67,18 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Handler for Operator<
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
-        let call = Call::read(&self.roles, route, request, now)?;
+        let call = Call::read(&self.roles, route, request, now);
+        let call = call.inspect_err(|refusal| {
+            if refusal.code == ErrorCode::OperatorUnknown {
+                tracing::warn!(operator.call = route.as_str(), "operator.unknown");
+            }
+        })?;
         self.audit(&call).await?;
         match route {
             OperatorRoute::ShowMerchant => self.show_merchant(&call).await,
             OperatorRoute::ListEvents => self.list_events(&call).await,
             OperatorRoute::ShowReceipt => self.show_receipt(&call).await,
+            OperatorRoute::ListOverdue => self.list_overdue(&call).await,
             OperatorRoute::ShowLog => self.show_log().await,
             OperatorRoute::ListPayouts => self.list_payouts(&call).await,
             OperatorRoute::ShowPayout => self.show_payout(&call).await,
@@ -78,6 +87,16 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Handler for Operator<
             OperatorRoute::EndSessions => self.end_sessions(&call).await,
             OperatorRoute::ConfirmNotified => self.confirm_notified(&call).await,
             OperatorRoute::RenewDocument => self.renew_document(&call).await,
+            OperatorRoute::ReadUnmasked => self.read_unmasked(&call).await,
+            OperatorRoute::ProposeUnmask => self.propose_of(&call, ProposalKind::Unmask).await,
+            OperatorRoute::ApproveUnmask => self.approve(&call, ProposalKind::Unmask).await,
+            OperatorRoute::Resend => self.resend(&call).await,
+            OperatorRoute::ClearLogins => self.clear_logins(&call).await,
+            OperatorRoute::CreateMerchant => self.create_merchant(&call).await,
+            OperatorRoute::RegisterContact => self.register_contact(&call).await,
+            OperatorRoute::RegisterClose => self.register_close(&call).await,
+            OperatorRoute::ProposeClose => self.propose_of(&call, ProposalKind::Close).await,
+            OperatorRoute::ApproveClose => self.approve(&call, ProposalKind::Close).await,
             OperatorRoute::Withdraw => self.withdraw(&call).await,
             OperatorRoute::ListProposals => self.list_proposals(&call).await,
             OperatorRoute::ShowProposal => self.show_proposal(&call).await,
@@ -118,6 +137,9 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> 
             operator.reason = call.grounds.reason.as_str(),
             "operator.called"
         );
+        if call.route.is_of_registry() {
+            tracing::info!(operator.call = call.route.as_str(), "registry.called");
+        }
         Ok(())
     }
 }

@@ -3,7 +3,9 @@
 use crate::call::{Call, malformed};
 use crate::{Operator, POLICY, acts, values};
 use api::body::{self, Body};
-use api::operator::{Approve, Proposal as Shown, Proposals, ProposeContactChange, ProposeUnfreeze};
+use api::operator::{
+    Approve, ChangeContact, Proposal as Shown, Proposals, ProposeOf, ProposeUnfreeze,
+};
 use api::replies::{PAGE_READ, Text};
 use api::reply::Reply;
 use api::requests::Empty;
@@ -21,7 +23,7 @@ use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use domain::transition::Transition;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::client::Table;
 
 /// A new proposal.
@@ -72,11 +74,23 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> 
         &self,
         call: &Call<'_>,
     ) -> Result<Reply, HandlerError> {
-        let Body { fields, canonical } = body::read::<ProposeContactChange>(call.request)?;
+        let Body { fields, canonical } = body::read::<ChangeContact>(call.request)?;
         let merchant_id = merchant_id(fields.merchant_id.as_deref())?;
         let values = values::of_contact_change(&fields)?;
         let of = (ProposalKind::ContactChange, merchant_id);
         self.propose(call, of, values, &canonical).await
+    }
+
+    /// Proposes what needs no values beside the merchant.
+    pub(crate) async fn propose_of(
+        &self,
+        call: &Call<'_>,
+        kind: ProposalKind,
+    ) -> Result<Reply, HandlerError> {
+        let Body { fields, canonical } = body::read::<ProposeOf>(call.request)?;
+        let merchant_id = merchant_id(fields.merchant_id.as_deref())?;
+        self.propose(call, (kind, merchant_id), json!({}), &canonical)
+            .await
     }
 
     async fn propose(
@@ -209,7 +223,10 @@ fn selector_of(kind: ProposalKind, merchant: &Merchant) -> Selector<'static> {
     let number = last.map(|last| last.number).filter(|number| *number > 0);
     match kind {
         ProposalKind::Unfreeze => number.map_or(Selector::Latest, Selector::Announced),
-        ProposalKind::ContactChange | ProposalKind::CoreKey => Selector::Latest,
+        ProposalKind::ContactChange
+        | ProposalKind::Close
+        | ProposalKind::Unmask
+        | ProposalKind::CoreKey => Selector::Latest,
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::call::{Call, malformed};
 use crate::{Operator, POLICY};
 use api::body;
-use api::operator::{Account, AuditedEvents, Log, LookUp, Merchant, Proofs, Receipt};
-use api::replies::{PAGE, PAGE_READ, Page, Payout, Text};
+use api::operator::{Account, AuditedEvents, Log, LookUp, Merchant, Overdue, Proofs, Receipt};
+use api::replies::{PAGE, PAGE_READ, Page, Payout, Text, Time};
 use api::reply::Reply;
 use application::crypto::HashPurpose;
 use application::error::HandlerError;
@@ -15,10 +15,14 @@ use domain::error_code::ErrorCode;
 use domain::ids::{MerchantId, PayoutId};
 use domain::merchant::Merchant as DomainMerchant;
 use domain::pii::typed::{Field, fold};
+use domain::policy::HOUR_S;
 use domain::rejection::Rejection;
 use serde::Serialize;
 use serde_json::json;
 use store::client::Table;
+
+/// The most entries of a list of what is overdue. Once they are done, the next ones are listed.
+const OVERDUE_MAX: usize = 200;
 
 /// A payout with its merchant.
 #[derive(Serialize)]
@@ -70,6 +74,25 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> 
         });
         let receipt = Receipt::new(&merchant, self.log.name(), proven);
         Ok(Reply::json(200, &receipt))
+    }
+
+    pub(crate) async fn list_overdue(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        let before = call.now.plus_s(-HOUR_S);
+        let mut items = Vec::new();
+        for bucket in self.store.due_buckets(before) {
+            let page = self.store.due_in(&bucket, before, None).await?;
+            items.extend(page.due.into_iter().map(|due| Overdue {
+                merchant_id: Text(due.merchant_id),
+                kind: due.kind.as_str(),
+                number: due.kind.number(),
+                due_at: Time(due.due_at),
+            }));
+            if items.len() >= OVERDUE_MAX {
+                break;
+            }
+        }
+        items.truncate(OVERDUE_MAX);
+        Ok(Reply::json(200, &json!({ "items": items })))
     }
 
     pub(crate) async fn show_log(&self) -> Result<Reply, HandlerError> {

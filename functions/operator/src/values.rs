@@ -2,7 +2,7 @@
 
 use crate::Operator;
 use crate::call::malformed;
-use api::operator::{ProposeContactChange, ProposeUnfreeze};
+use api::operator::{ChangeContact, ProposeUnfreeze};
 use application::error::HandlerError;
 use application::ports::{DataKey, KeyService, LogPublicKey, PortError, ReadLog};
 use domain::contact::{ContactChange, ContactValue, PreviousPhoneRule, RecordDocument};
@@ -37,8 +37,8 @@ pub(crate) fn of_unfreeze(proposed: &ProposeUnfreeze) -> Result<Value, Rejection
 ///
 /// # Errors
 /// `REQUEST_MALFORMED` for none or several; the code of an invalid field.
-pub(crate) fn of_contact_change(proposed: &ProposeContactChange) -> Result<Value, Rejection> {
-    let ProposeContactChange {
+pub(crate) fn of_contact_change(proposed: &ChangeContact) -> Result<Value, Rejection> {
+    let ChangeContact {
         merchant_id: _,
         phone,
         drop_previous_phone,
@@ -124,6 +124,13 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> 
         if kind == ProposalKind::Unfreeze {
             let card_id = text("card_id").and_then(CardId::parse);
             return Ok(Command::Unfreeze { reason, card_id });
+        }
+        if kind == ProposalKind::Close {
+            let by = BY_OPERATOR.to_owned();
+            return Ok(Command::Close { by, reason });
+        }
+        if kind == ProposalKind::Unmask {
+            return Ok(Command::Unmask { reason });
         }
         let value = match text("change") {
             Some("phone") => {

@@ -328,7 +328,10 @@ mod tests {
         for (line, expected) in [
             ("", "Usage: cargo local <COMMAND>"),
             ("demos", "'demo'"),
-            ("demo --story", "rebind, micro-deposit, freeze, standby"),
+            (
+                "demo --story",
+                "rebind, micro-deposit, freeze, standby, support",
+            ),
             ("demo --story thaw", "micro-deposit"),
             ("down --story freeze", "'--story'"),
             ("up --port http", "'http'"),

@@ -6,6 +6,7 @@ mod micro_deposit;
 mod rebind;
 mod standby;
 mod steps;
+mod support;
 mod walk;
 
 use std::time::Instant;
@@ -27,6 +28,8 @@ pub enum Story {
     Freeze,
     /// A merchant adds a standby card and switches to it later
     Standby,
+    /// An acquirer imports merchants, pays, unfreezes with two operators, and proves the history
+    Support,
 }
 
 impl Story {
@@ -36,6 +39,7 @@ impl Story {
             Self::MicroDeposit => micro_deposit::walk(system).await,
             Self::Freeze => freeze::walk(system).await,
             Self::Standby => standby::walk(system).await,
+            Self::Support => support::walk(system).await,
         }
     }
 }

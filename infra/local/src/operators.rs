@@ -1,6 +1,7 @@
 //! The operators of the local system: one role for each fictional person. Its trust policy fixes the name of the session, and its
 //! policy permits routes of the operator's API.
 
+use aws_credential_types::Credentials;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,13 @@ const OPERATIONS: &[&str] = &[
 ];
 const SECURITY: &[&str] = &["GET/*", "POST/operator/v1/approvals/*"];
 
-const ROLES: [Role; 4] = [
+const REGISTRY: &[&str] = &[
+    "GET/*",
+    "POST/operator/v1/lookups",
+    "POST/operator/v1/registry/*",
+];
+
+const ROLES: [Role; 5] = [
     Role {
         name: "support",
         person: "li.na",
@@ -54,6 +61,11 @@ const ROLES: [Role; 4] = [
         person: "chen.jing",
         routes: SECURITY,
     },
+    Role {
+        name: "registry",
+        person: "registry",
+        routes: REGISTRY,
+    },
 ];
 
 /// The credentials of a role's session.
@@ -65,6 +77,15 @@ pub struct RoleCredentials {
     pub secret_key: String,
     /// The token of the session.
     pub session_token: String,
+}
+
+impl RoleCredentials {
+    /// For a client that signs its requests.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        let token = Some(self.session_token.clone());
+        Credentials::new(&self.access_key, &self.secret_key, token, None, "local")
+    }
 }
 
 /// The roles with their ARNs.

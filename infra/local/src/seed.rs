@@ -8,6 +8,8 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use bank::sandbox::person_items;
 use domain::policy::Policy;
+use rebindctl::import::Target;
+use rebindctl::import::direct::Direct;
 use store::seed::{SeedMerchant, World};
 use store::{Store, Tables};
 
@@ -28,11 +30,7 @@ pub(crate) async fn load(
 ) -> Result<(), Error> {
     let dynamodb = Client::new(config);
     let keys = keys(config, stack)?;
-    let store = Store::new(
-        dynamodb.clone(),
-        Tables::new(stack.output("TableName")?, stack.output("RecordTableName")?),
-        &Policy::CURRENT,
-    );
+    let store = store(dynamodb.clone(), stack)?;
     let bank_table = stack.resource("SandboxBankTable")?;
     let now = wall_clock();
     for merchant in merchants {
@@ -54,6 +52,21 @@ pub(crate) async fn load(
         }
     }
     Ok(())
+}
+
+/// Where an import creates merchants: the tables themselves.
+pub(crate) fn import_target(
+    config: &SdkConfig,
+    stack: &Stack,
+) -> Result<impl Target + use<>, Error> {
+    let store = store(Client::new(config), stack)?;
+    let name = stack.output("TableName")?.to_owned();
+    Ok(Direct::new(name, store, keys(config, stack)?, wall_clock))
+}
+
+fn store(dynamodb: Client, stack: &Stack) -> Result<Store, Error> {
+    let tables = Tables::new(stack.output("TableName")?, stack.output("RecordTableName")?);
+    Ok(Store::new(dynamodb, tables, &Policy::CURRENT))
 }
 
 fn keys(config: &SdkConfig, stack: &Stack) -> Result<Keys<Kms>, Error> {

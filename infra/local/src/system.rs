@@ -9,6 +9,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use http::Request;
 use jose::receiver::Receiver;
+use rebindctl::import::Target;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::seed::SeedMerchant;
@@ -172,6 +173,14 @@ impl System {
     /// When the table or a key refuses a call.
     pub async fn load(&self, merchants: &[SeedMerchant]) -> Result<(), Error> {
         seed::load(&self.sdk_config(), &self.stack, merchants).await
+    }
+
+    /// Where an import creates merchants of this system.
+    ///
+    /// # Errors
+    /// When the stack lacks a key or a table.
+    pub(crate) fn import_target(&self) -> Result<impl Target + use<>, Error> {
+        seed::import_target(&self.sdk_config(), &self.stack)
     }
 
     /// Invokes the function of `folder` and returns its reply.

@@ -113,6 +113,21 @@ pub(crate) enum OfMerchant {
         /// The merchant's id
         id: String,
     },
+    /// Send a notification again that was not handed over. It goes to the recipients that it had
+    Resend {
+        /// The merchant's id
+        id: String,
+        /// The sequence of its event: one with not_handed_over
+        #[arg(long)]
+        sequence: u64,
+    },
+    /// List what has been due for more than an hour, oldest first
+    Overdue,
+    /// Forget the failed logins of the account. No password is set
+    ClearLogins {
+        /// The merchant's id
+        id: String,
+    },
     /// Record that the owner was informed of a change that waits for it
     ConfirmNotified {
         /// The merchant's id
@@ -150,6 +165,9 @@ impl OfMerchant {
             )),
             Self::Freeze { id } => act("freeze", id, json!({})),
             Self::EndSessions { id } => act("end-sessions", id, json!({})),
+            Self::Resend { id, sequence } => act("resend", id, json!({ "sequence": sequence })),
+            Self::Overdue => Request::get(path(&["overdue"])),
+            Self::ClearLogins { id } => act("clear-logins", id, json!({})),
             Self::ConfirmNotified { id, rebind } => {
                 act("confirm-notified", id, json!({ "rebind_id": rebind }))
             }
@@ -224,6 +242,23 @@ pub(crate) enum Proposals {
         #[arg(long, value_name = "ID")]
         merchant: String,
     },
+    /// Propose to close an account for good
+    Close {
+        /// The merchant's id
+        #[arg(long, value_name = "ID")]
+        merchant: String,
+    },
+    /// Propose to read a merchant's personal data in full, once
+    Unmask {
+        /// The merchant's id
+        #[arg(long, value_name = "ID")]
+        merchant: String,
+    },
+    /// Read what your approved unmask permits: once, within 15 minutes of the approval
+    Read {
+        /// The proposal's id
+        id: String,
+    },
     /// Propose a key that card numbers may be released to
     CoreKey {
         /// The RFC 7638 thumbprint of the key (SHA-256)
@@ -258,6 +293,10 @@ pub(crate) enum Kind {
     Unfreeze,
     /// A change of the record
     ContactChange,
+    /// The end of an account
+    Close,
+    /// One reading of personal data
+    Unmask,
     /// A key of the core system
     CoreKey,
 }
@@ -280,6 +319,9 @@ impl Proposals {
                 }
                 propose("contact-change", body)
             }
+            Self::Close { merchant } => propose("close", json!({ "merchant_id": merchant })),
+            Self::Unmask { merchant } => propose("unmask", json!({ "merchant_id": merchant })),
+            Self::Read { id } => Request::post(path(&["acts", "read-unmasked", id]), json!({})),
             Self::CoreKey { thumbprint, remove } => propose(
                 "core-key",
                 json!({"thumbprint": thumbprint, "remove": remove}),
@@ -339,6 +381,12 @@ mod tests {
             },
             OfMerchant::Freeze { id: id() },
             OfMerchant::EndSessions { id: id() },
+            OfMerchant::Resend {
+                id: id(),
+                sequence: 1,
+            },
+            OfMerchant::Overdue,
+            OfMerchant::ClearLogins { id: id() },
             OfMerchant::ConfirmNotified {
                 id: id(),
                 rebind: id(),
@@ -362,12 +410,17 @@ mod tests {
                 no_card: true,
             },
             Proposals::ContactChange { merchant: id() },
+            Proposals::Close { merchant: id() },
+            Proposals::Unmask { merchant: id() },
+            Proposals::Read { id: id() },
             Proposals::CoreKey {
                 thumbprint: id(),
                 remove: false,
             },
             approve(Kind::Unfreeze),
             approve(Kind::ContactChange),
+            approve(Kind::Close),
+            approve(Kind::Unmask),
             approve(Kind::CoreKey),
             Proposals::Withdraw { id: id() },
         ];
@@ -386,6 +439,8 @@ mod tests {
             let (route, _) = OperatorRoute::find(method, path).unwrap();
             missing.retain(|other| *other != route);
         }
+        // The registry is a system of the acquirer, not a person.
+        missing.retain(|route| !route.is_of_registry());
         assert_eq!(missing, []);
     }
 

@@ -20,16 +20,26 @@ pub struct Body<T> {
     pub canonical: String,
 }
 
+/// Checks the size of the body.
+///
+/// # Errors
+/// `BODY_TOO_LARGE`.
+pub fn check_size(request: &Request) -> Result<(), Rejection> {
+    let size = request.body.as_ref().map_or(0, Vec::len);
+    if size > BODY_MAX_BYTES {
+        return Err(Rejection::new(ErrorCode::BodyTooLarge));
+    }
+    Ok(())
+}
+
 /// Parses the body; an empty one is `{}`.
 ///
 /// # Errors
 /// `BODY_TOO_LARGE`; `REQUEST_MALFORMED` for anything except a JSON object of known fields with the right types.
 pub fn read<T: DeserializeOwned>(request: &Request) -> Result<Body<T>, Rejection> {
     let malformed = || Rejection::new(ErrorCode::RequestMalformed);
+    check_size(request)?;
     let bytes = request.body.as_deref().ok_or_else(malformed)?;
-    if bytes.len() > BODY_MAX_BYTES {
-        return Err(Rejection::new(ErrorCode::BodyTooLarge));
-    }
     let bytes = if bytes.iter().all(u8::is_ascii_whitespace) {
         b"{}"
     } else {

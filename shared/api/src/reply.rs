@@ -57,6 +57,17 @@ impl Reply {
         }
     }
 
+    /// The same with one more member in its body.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: &impl Serialize) -> Self {
+        if let (Some(Value::Object(body)), Ok(value)) =
+            (&mut self.body, serde_json::to_value(value))
+        {
+            body.insert(member.to_owned(), value);
+        }
+        self
+    }
+
     /// The same problem as a 503: the request will succeed once a later release runs.
     #[must_use]
     pub fn unavailable(mut self) -> Self {

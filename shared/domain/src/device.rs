@@ -74,6 +74,18 @@ pub struct Logins {
 }
 
 impl Logins {
+    /// The same without any failure, as the next revision.
+    #[must_use]
+    pub fn without_failures(&self) -> Self {
+        let mut cleared = self.clone();
+        cleared.revision += 1;
+        cleared.strangers = Failures::default();
+        for device in &mut cleared.devices {
+            device.failures = Failures::default();
+        }
+        cleared
+    }
+
     /// The known device with this keyed hash.
     #[must_use]
     pub fn device(&self, hash: &str) -> Option<&KnownDevice> {

@@ -97,5 +97,11 @@ vocabulary! {
         DeviceAdded = "device_added",
         /// The merchant was created. The first event of its history.
         MerchantCreated = "merchant_created",
+        /// The acquirer closed the account.
+        Closed = "closed",
+        /// Two operators decided that one of them may read the merchant's personal data in full.
+        Unmasked = "unmasked",
+        /// An operator cleared the failed logins of the account.
+        LoginsCleared = "logins_cleared",
     }
 }

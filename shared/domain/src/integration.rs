@@ -32,6 +32,8 @@ pub enum PublicState {
     Payout(PayoutState),
     /// Of the account: frozen until an operator unfreezes it.
     Frozen,
+    /// Of the account: closed for good.
+    Closed,
 }
 
 impl PublicState {
@@ -43,6 +45,7 @@ impl PublicState {
             Self::Card(status) => status.as_str(),
             Self::Payout(state) => state.as_str(),
             Self::Frozen => "frozen",
+            Self::Closed => "closed",
         }
     }
 }
@@ -119,6 +122,10 @@ pub fn integration(event: &Event) -> Option<Integration<'_>> {
             rebind_id: event.rebind_id.as_ref(),
             ..Integration::default()
         }),
+        Event::Closed(_) => Some(Integration {
+            state: Some(PublicState::Closed),
+            ..Integration::default()
+        }),
         Event::Unfrozen(event) => Some(Integration {
             card_id: event.card_id.0.as_ref(),
             ..Integration::default()
@@ -174,6 +181,8 @@ pub fn integration(event: &Event) -> Option<Integration<'_>> {
         | Event::DeviceAdded(_)
         | Event::ChangeProposed(_)
         | Event::SessionsEnded(_)
+        | Event::LoginsCleared(_)
+        | Event::Unmasked(_)
         | Event::PushTargetChanged(_)
         | Event::PushTargetRemoved(_)
         | Event::PushTargetRefreshed(_)

@@ -131,6 +131,8 @@ pub struct MerchantState {
     pub security_changed_at: Option<Timestamp>,
     /// The current freeze of the account.
     pub frozen: Option<Frozen>,
+    /// When the acquirer closed the account.
+    pub closed_at: Option<Timestamp>,
     /// When the owner was last notified of wrong freeze codes.
     pub freeze_guesses_notified_at: Option<Timestamp>,
     /// The times of SMS about devices, push devices and settings.
@@ -178,6 +180,7 @@ impl MerchantState {
             cooldown_end_unannounced: false,
             security_changed_at: None,
             frozen: None,
+            closed_at: None,
             freeze_guesses_notified_at: None,
             notice_sms: Window::default(),
             lost_at: None,
@@ -275,10 +278,10 @@ impl MerchantState {
         last.and_then(|last| last.old_card.as_ref()) == Some(&replaced.bound.card.card_id)
     }
 
-    /// True if a freeze holds every payout until the operator decides.
+    /// True if a freeze holds every payout until the operator decides, or the account is closed.
     #[must_use]
     pub fn holds_payouts(&self) -> bool {
-        self.frozen.is_some_and(|frozen| frozen.holds_payouts)
+        self.closed_at.is_some() || self.frozen.is_some_and(|frozen| frozen.holds_payouts)
     }
 
     /// The destination of a payout that is created at `now`: the old card during a hold, otherwise the active card.

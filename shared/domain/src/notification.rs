@@ -167,9 +167,12 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         Event::Frozen(_) => to_merchant(Sms::Frozen),
         // Both contacts, because the operator has decided between their cards.
         Event::Unfrozen(_) => text(Sms::Unfrozen),
+        Event::Closed(_) => to_merchant(Sms::Closed),
         Event::ChangeProposed(event) => match event.change {
             ProposalKind::Unfreeze => to_merchant(Sms::UnfreezeProposed),
             ProposalKind::ContactChange => to_merchant(Sms::ContactChangeProposed),
+            ProposalKind::Close => to_merchant(Sms::CloseProposed),
+            ProposalKind::Unmask => None,
             ProposalKind::CoreKey => None,
         },
         Event::FreezeCodeGuessed(_) => to_merchant(Sms::FreezeCodeGuessed),
@@ -223,6 +226,8 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         | Event::SettlementApplied(_)
         | Event::DocumentRenewed(_)
         | Event::SessionsEnded(_)
+        | Event::LoginsCleared(_)
+        | Event::Unmasked(_)
         | Event::PushTargetRefreshed(_)
         | Event::MerchantCreated(_) => None,
     }

@@ -3,7 +3,7 @@
 use crate::error_code::ErrorCode;
 use crate::history::canonical;
 use crate::ids::{MerchantId, ProposalId};
-use crate::policy::Policy;
+use crate::policy::{MINUTE_S, Policy};
 use crate::rebind::Sealed;
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
@@ -11,6 +11,8 @@ use crate::vocabulary::vocabulary;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+/// The author of an act of the acquirer's registry in a merchant's history.
+pub const BY_REGISTRY: &str = "registry";
 /// The author of an operator's act in a merchant's history. The person is in the sealed part of the event.
 pub const BY_OPERATOR: &str = "operator";
 
@@ -115,6 +117,10 @@ vocabulary! {
         Unfreeze = "unfreeze",
         /// A change of phone, password, name or document in the record.
         ContactChange = "contact_change",
+        /// The end of the account.
+        Close = "close",
+        /// One reading of the merchant's personal data in full.
+        Unmask = "unmask",
         /// A key that card numbers may be released to.
         CoreKey = "core_key",
     }
@@ -136,9 +142,14 @@ pub enum ProposalState {
     Open,
     /// A second person approved it, and it was executed in the same write.
     Approved(Actor, Timestamp),
-    /// Somebody withdrew it.
+    /// A person withdrew it.
     Withdrawn(Actor, Timestamp),
+    /// Its proposer has read what the approval permitted to read once. By whom and when it was approved.
+    Read(Actor, Timestamp),
 }
+
+/// How long after its approval personal data can be read.
+pub const UNMASK_READ_S: i64 = 15 * MINUTE_S;
 
 /// A proposal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,6 +205,24 @@ impl Proposal {
         Ok(())
     }
 
+    /// Checks that this person may read now what an approved unmask permits: the proposer, once, and not for long.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` for another person or kind, `STEP_OUT_OF_ORDER` unless it is approved and was not read, `PROPOSAL_STALE` when the
+    /// time is over.
+    pub fn check_reading(&self, reader: &Actor, now: Timestamp) -> Result<(), Rejection> {
+        if self.kind != ProposalKind::Unmask || self.proposer != *reader {
+            return Err(Rejection::new(ErrorCode::NotFound));
+        }
+        match self.state {
+            ProposalState::Approved(_, at) if now < at.plus_s(UNMASK_READ_S) => Ok(()),
+            ProposalState::Approved(..) => Err(Rejection::new(ErrorCode::ProposalStale)),
+            ProposalState::Open | ProposalState::Withdrawn(..) | ProposalState::Read(..) => {
+                Err(Rejection::new(ErrorCode::StepOutOfOrder))
+            }
+        }
+    }
+
     /// Checks that the proposal was not decided yet.
     ///
     /// # Errors
@@ -201,9 +230,9 @@ impl Proposal {
     pub fn check_open(&self) -> Result<(), Rejection> {
         match self.state {
             ProposalState::Open => Ok(()),
-            ProposalState::Approved(..) | ProposalState::Withdrawn(..) => {
-                Err(Rejection::new(ErrorCode::StepOutOfOrder))
-            }
+            ProposalState::Approved(..)
+            | ProposalState::Withdrawn(..)
+            | ProposalState::Read(..) => Err(Rejection::new(ErrorCode::StepOutOfOrder)),
         }
     }
 }

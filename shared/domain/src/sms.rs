@@ -134,6 +134,10 @@ pub enum Sms<'a> {
     UnfreezeProposed,
     /// An operator proposed to change phone, password, name or document.
     ContactChangeProposed,
+    /// An operator proposed to close the account.
+    CloseProposed,
+    /// The account was closed.
+    Closed,
     /// Several wrong codes were entered within a day. None of them ended its rebind.
     CodeGuessed,
     /// Wrong freeze codes were entered. The owner may have mistyped one and believe that the account is frozen.
@@ -233,6 +237,8 @@ fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
         Sms::Unfrozen => texts::sms::UNFROZEN,
         Sms::UnfreezeProposed => texts::sms::UNFREEZE_PROPOSED,
         Sms::ContactChangeProposed => texts::sms::CONTACT_CHANGE_PROPOSED,
+        Sms::CloseProposed => texts::sms::CLOSE_PROPOSED,
+        Sms::Closed => texts::sms::CLOSED,
         Sms::CodeGuessed => texts::sms::CODE_GUESSED,
         Sms::FreezeCodeGuessed => texts::sms::FREEZE_CODE_GUESSED,
         Sms::Reverted { .. } => texts::sms::REVERTED,
@@ -251,14 +257,16 @@ fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
     text.in_lang(lang)
 }
 
+fn card_values(card: CardLabel<'_>, lang: Lang) -> Vec<Placed> {
+    vec![
+        ("{bank}", bank(card, lang)),
+        ("{last4}", card.last4.to_owned()),
+    ]
+}
+
 /// The placeholders of the template and their values.
 fn values(sms: &Sms<'_>, lang: Lang) -> Vec<Placed> {
-    let card_values = |card: CardLabel<'_>| {
-        vec![
-            ("{bank}", bank(card, lang)),
-            ("{last4}", card.last4.to_owned()),
-        ]
-    };
+    let card_values = |card| card_values(card, lang);
     let time = |at| ("{time}", minute(at, lang));
     let what = |field| ("{what}", field_name(field, lang).to_owned());
     let secret = |name, code: &Secret<String>| (name, code.expose().clone());
@@ -317,6 +325,8 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<Placed> {
         | Sms::Unfrozen
         | Sms::UnfreezeProposed
         | Sms::ContactChangeProposed
+        | Sms::CloseProposed
+        | Sms::Closed
         | Sms::CodeGuessed
         | Sms::FreezeCodeGuessed
         | Sms::CooldownEnded => Vec::new(),

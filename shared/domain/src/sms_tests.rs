@@ -95,6 +95,8 @@ fn each(card: &Card, mut test: impl FnMut(&Sms<'_>, &str)) {
     test(&Sms::Unfrozen, "unfrozen");
     test(&Sms::UnfreezeProposed, "unfreeze_proposed");
     test(&Sms::ContactChangeProposed, "contact_change_proposed");
+    test(&Sms::CloseProposed, "close_proposed");
+    test(&Sms::Closed, "closed");
     test(&Sms::CodeGuessed, "code_guessed");
     test(&Sms::FreezeCodeGuessed, "freeze_code_guessed");
     test(&Sms::Reverted { card }, "reverted");

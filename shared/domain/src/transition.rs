@@ -2,6 +2,7 @@
 
 use super::card::Card;
 use super::contact::RecordChange;
+use super::device::Logins;
 use super::event_kind::EventKind;
 use super::history::{self, ChainedEvent, Event};
 use super::ids::CardId;
@@ -32,6 +33,8 @@ pub struct Transition {
     pub payout: Option<PayoutChange>,
     /// The acquirer's record after a change of it.
     pub record: Option<Box<RecordChange>>,
+    /// What logins know about the account, after a change of it.
+    pub logins: Option<Box<Logins>>,
     /// An operator's proposal that is made or decided.
     pub proposal: Option<Box<ProposalChange>>,
     /// A push device that is registered or removed.
@@ -243,6 +246,7 @@ impl Transition {
             also: None,
             payout: None,
             record: None,
+            logins: None,
             proposal: None,
             push: None,
             forgotten_card: None,

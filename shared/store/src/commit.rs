@@ -34,6 +34,7 @@ pub(super) enum Part {
     Rebind,
     Event,
     Payout,
+    Logins,
     Proposal,
     Phone,
     Fingerprint,
@@ -164,9 +165,7 @@ impl<T: Table> Store<T> {
                 writes.push(Part::Record, item);
             }
         }
-        if let Some(change) = &transition.proposal {
-            writes.push(Part::Proposal, self.proposal_part(change)?);
-        }
+        self.operators_parts(commit, &mut writes)?;
         if let Some(change) = &transition.push {
             for item in self.push_parts(merchant, change, commit.now)? {
                 writes.push(Part::Plain, item);
@@ -190,6 +189,18 @@ impl<T: Table> Store<T> {
             writes.push(Part::Idempotency, row);
         }
         Ok(writes)
+    }
+
+    /// What only operators change: the failed logins of an account, and proposals.
+    fn operators_parts(&self, commit: &Commit<'_>, writes: &mut Writes) -> Result<(), PortError> {
+        if let Some(logins) = &commit.transition.logins {
+            let account = &commit.before.profile.account.0;
+            writes.push(Part::Logins, self.logins_part(account, logins, commit.now)?);
+        }
+        if let Some(change) = &commit.transition.proposal {
+            writes.push(Part::Proposal, self.proposal_part(change)?);
+        }
+        Ok(())
     }
 
     fn put_event(
@@ -414,6 +425,7 @@ fn failed_condition(
         || failed(Part::Record).is_some()
         || failed(Part::Payout).is_some()
         || failed(Part::Proposal).is_some()
+        || failed(Part::Logins).is_some()
         || failed(Part::Rebind).is_some()
         || failed(Part::Event).is_some()
     {

@@ -165,6 +165,32 @@ impl<T: Table> Store<T> {
         )
     }
 
+    /// What logins know about an account.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn logins_of(&self, account_hash: &str) -> Result<device::Logins, PortError> {
+        let get = Get {
+            key: logins_key(account_hash),
+            only: None,
+            consistent: true,
+        };
+        let item = self.table.get(get).await?;
+        item.as_ref()
+            .map_or_else(|| Ok(device::Logins::default()), logins::read)
+    }
+
+    /// The write of an account's logins, as one item of a transaction. Fails when a login came first.
+    pub(super) fn logins_part(
+        &self,
+        account_hash: &str,
+        after: &device::Logins,
+        now: Timestamp,
+    ) -> Result<TransactWriteItem, PortError> {
+        let update = logins_update(after, None, now)?;
+        update_item(self.table.name(), logins_key(account_hash), update)
+    }
+
     /// The failures of unknown devices from this address; nothing for a login of a known device.
     fn put_source(
         &self,

@@ -1,7 +1,7 @@
 //! Operators: their audit chains, their proposals, and the registered keys of the core system.
 
 use super::Store;
-use super::client::{Get, Query, Table, Transacted};
+use super::client::{Get, Query, SingleUpdate, Table, Transacted, Updated};
 use super::commit::cancelled;
 use super::item::{Update, n, put_item, s, update_item};
 use super::keys::{PROPOSALS, account_key, audit_end_key, audit_key, core_keys_key, proposal_key};
@@ -10,7 +10,7 @@ use super::records::{account, audit, idempotency as row, item_of, proposal};
 use application::ports::{
     IdempotencyKey, IdempotencyLookup, IdempotencyMode, PortError, StoredReply,
 };
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteItem};
 use domain::ids::{MerchantId, ProposalId};
 use domain::operator::{AuditEntry, Proposal};
 use domain::rebind::Mac;
@@ -106,6 +106,22 @@ impl<T: Table> Store<T> {
         };
         let item = self.table.get(get).await?;
         item.as_ref().map(proposal::read).transpose()
+    }
+
+    /// Marks an approved proposal as read. False if another call was first.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn mark_read(&self, id: &ProposalId) -> Result<bool, PortError> {
+        let mut update = Update::default();
+        update.put(proposal::STATE, Some(s(proposal::READ)));
+        update.value("approved", s(proposal::APPROVED));
+        update.when(format!("#{} = :approved", proposal::STATE));
+        let update = SingleUpdate::new(proposal_key(id), update, ReturnValue::None);
+        match self.table.update(update).await? {
+            Updated::Done(_) => Ok(true),
+            Updated::ConditionFailed(_) => Ok(false),
+        }
     }
 
     /// The proposals, newest first. `before`: the last one of the previous page.

@@ -293,6 +293,26 @@ impl<T: Table> Store<T> {
             .map(|_| ())
     }
 
+    /// Arms a notification that failed or was given up, for an operator. It goes to the recipients that it had, whose phones come
+    /// from the record. False for one that was sent, or is on its way.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn resend_notification(
+        &self,
+        merchant: &MerchantId,
+        seq: u64,
+        now: Timestamp,
+    ) -> Result<bool, PortError> {
+        let step = NotificationStep::Resend { now };
+        let armed = self.update_event(merchant, seq, step, ReturnValue::None);
+        match armed.await {
+            Ok(_) => Ok(true),
+            Err(PortError::Conflict) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Ends the reminders of a notification whose change has taken effect or was stopped.
     ///
     /// # Errors

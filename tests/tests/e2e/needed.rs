@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tests::local_cloud::LocalCloud;
 use tests::metrics::metric;
+use tests::new_merchants::new_merchant;
 use tests::operators::call;
 use tests::published::{image, insertion};
 use tests::secrets::Kind;
@@ -169,6 +170,9 @@ const DELETE: &[&str] = &["dynamodb:DeleteItem table"];
 const HISTORY: &[&str] = &["kms:Decrypt history key"];
 const CARD_NUMBER: &[&str] = &["kms:Decrypt card key"];
 const RECORD_WRITE: &[&str] = &["dynamodb:UpdateItem record"];
+const RECORD_PUT: &[&str] = &["dynamodb:PutItem record"];
+const CARD_KEY: &[&str] = &["kms:GenerateDataKey card key"];
+const HISTORY_KEY: &[&str] = &["kms:GenerateDataKey history key"];
 const IDENTITY_KEY: &[&str] = &["kms:GenerateDataKey identity key"];
 const SIGN: &[&str] = &["kms:Sign payout key"];
 const LOG_OBJECT: &[&str] = &["s3:GetObject log's objects"];
@@ -238,7 +242,7 @@ async fn rebind_request(live: &LocalCloud) -> Vec<Probe<'_>> {
             "409 STEP_OUT_OF_ORDER",
             step(&app, "again", "POST", &cancel, &Value::Null),
         ),
-        asked(&[&["kms:GenerateDataKey card key"]], "201", request()),
+        asked(&[CARD_KEY], "201", request()),
         in_new_process(
             live,
             "rebind-request",
@@ -443,11 +447,22 @@ fn operated<'l>(
     with: &'static str,
     (role, call): (&'static str, HttpCall),
 ) -> Probe<'l> {
+    operated_with(live, taken, with, role, move |_| call.clone())
+}
+
+/// The same with another call for each attempt, made from its number.
+fn operated_with<'l>(
+    live: &'l LocalCloud,
+    taken: &[&'static [&'static str]],
+    with: &'static str,
+    role: &'static str,
+    call: impl Fn(u32) -> HttpCall + Send + Sync + 'l,
+) -> Probe<'l> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     probe(taken, DENIED, with, move || {
         // Each attempt is a request of its own.
-        let key = format!("needed-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let call = call.clone().key(&key);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let call = call(number).key(&format!("needed-{number}"));
         Box::pin(async move {
             let reply = live.operate(role, call).await;
             if reply.code() == ErrorCode::Internal.as_str() {
@@ -498,6 +513,22 @@ async fn operator(live: &LocalCloud) -> Vec<Probe<'_>> {
             act("renew-document", &expiring, renewal),
         ),
         operated(live, &[IDENTITY_KEY], "201", ("operations", propose)),
+        operated_with(
+            live,
+            &[RECORD_PUT, CARD_KEY, HISTORY_KEY],
+            "201",
+            "registry",
+            |number| {
+                let (_, line) = new_merchant("needed", number);
+                call("POST", "registry/create").json(&line)
+            },
+        ),
+        operated(
+            live,
+            &[&["dynamodb:Query index"]],
+            "200",
+            ("support", call("GET", "overdue")),
+        ),
         operated(live, &[LOG_OBJECT], "200", ("support", call("GET", "log"))),
         without_process(operated(
             live,

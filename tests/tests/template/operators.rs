@@ -2,7 +2,8 @@
 
 use super::walk::{POLICY, Walk, is};
 use serde_json::{Value, json};
-use tests::operators::{OPERATIONS, Person, SECURITY, SUPPORT, call, change};
+use tests::new_merchants::new_merchant;
+use tests::operators::{OPERATIONS, Person, REGISTRY, SECURITY, SUPPORT, call, change};
 use tests::secrets::Kind;
 use tests::transport::HttpCall;
 
@@ -17,18 +18,21 @@ impl Walk {
             "merchants/mer_plain_3/payouts",
             "payouts/pay_sandbox_1",
             "proposals",
+            "overdue",
         ] {
             self.operate(&SUPPORT, call("GET", path), 200).await;
         }
         let account = json!({"account": app.profile.account});
         let look_up = call("POST", "lookups").json(&account);
         self.operate(&SUPPORT, look_up, 200).await;
-        for act in ["freeze", "end-sessions"] {
+        for act in ["freeze", "end-sessions", "clear-logins"] {
             for _ in 0..2 {
                 let act = change(&format!("acts/{act}/mer_plain_3"), act, &json!({}));
                 self.operate(&SUPPORT, act, 200).await;
             }
         }
+        let resend = change("acts/resend/mer_plain_3", "s", &json!({"sequence": 1}));
+        self.operate(&SUPPORT, resend, 409).await;
         let renewal = json!({"document_expires_on": "2060-01-01"});
         let renew = change("acts/renew-document/mer_id_expiring", "r", &renewal);
         self.operate(&SUPPORT, renew, 200).await;
@@ -59,7 +63,30 @@ impl Walk {
         let id = self.proposed("core-key", &gone).await;
         let withdraw = change(&format!("acts/withdraw/{id}"), "w", &json!({}));
         self.operate(&SUPPORT, withdraw, 204).await;
+        self.the_registry().await;
         self.the_owner_was_told().await;
+    }
+
+    /// The registry creates a merchant, changes its phone and closes it; two persons close another one.
+    async fn the_registry(&self) {
+        let (profile, mut line) = new_merchant("walk", 1);
+        line["migration"] = json!({"unsent_payouts": [
+            {"payout_id": "pay_walk_1", "amount_fen": 5, "created_at": "2026-01-21T18:30:00+08:00"},
+        ]});
+        let create = change("registry/create", "c", &line);
+        self.operate(&REGISTRY, create, 201).await;
+        let id = &profile.id;
+        let phone = json!({"phone": "13700000056"});
+        let changed = change(&format!("registry/contact-change/{id}"), "p", &phone);
+        self.operate(&REGISTRY, changed, 200).await;
+        let close = change(&format!("registry/close/{id}"), "x", &json!({}));
+        self.operate(&REGISTRY, close, 200).await;
+        self.decided("close", &json!({"merchant_id": "mer_plain_3"}))
+            .await;
+        let unmask = json!({"merchant_id": "mer_plain_5"});
+        let id = self.decided("unmask", &unmask).await;
+        let read = change(&format!("acts/read-unmasked/{id}"), "r", &json!({}));
+        self.operate(&OPERATIONS, read, 200).await;
     }
 
     /// An activation whose notification does not arrive is confirmed by an operator. Another one is undone by an unfreeze.
@@ -94,7 +121,7 @@ impl Walk {
         made["proposal_id"].as_str().unwrap().to_owned()
     }
 
-    async fn decided(&self, kind: &str, body: &Value) {
+    async fn decided(&self, kind: &str, body: &Value) -> String {
         self.world.pass_s(1);
         let mut ticketed = body.clone();
         let key = format!("{kind}-{}", self.world.now().epoch_s());
@@ -108,6 +135,7 @@ impl Walk {
         for _ in 0..2 {
             self.operate(&SECURITY, approve.clone(), 200).await;
         }
+        id.to_owned()
     }
 }
 

@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration as Span, OffsetDateTime};
 
+use rebindctl::api::{Api, Endpoint, Request as OperatorRequest};
+
 use super::costs;
+use super::support::grounds;
 use crate::error::Error;
 use crate::http::Http;
 use crate::prices::Prices;
@@ -42,11 +45,11 @@ pub(super) struct Merchant {
     pub(super) phone: String,
     pub(super) old_card_last4: String,
     /// A device that the merchant has used for months.
-    device_id: String,
+    pub(super) device_id: String,
 }
 
 impl Merchant {
-    fn from_sandbox(id: &str) -> Result<Self, Error> {
+    pub(super) fn from_sandbox(id: &str) -> Result<Self, Error> {
         let missing = || Error::Reply {
             what: format!("merchant {id}"),
             reply: "sandbox.json".into(),
@@ -123,15 +126,25 @@ pub(super) struct Walk<'a> {
     step: String,
     steps: u32,
     /// The number of requests to the API.
-    requests: usize,
+    pub(super) requests: usize,
     /// When the story began, in Unix milliseconds.
     began_ms: i64,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn start(system: &'a System, title: &str, cast: Cast) -> Result<Self, Error> {
-        println!("\n{title}\n");
         let merchant = Merchant::from_sandbox(cast.merchant_id)?;
+        Self::start_as(system, title, cast, merchant)
+    }
+
+    /// Starts with a merchant that `sandbox.json` does not have.
+    pub(super) fn start_as(
+        system: &'a System,
+        title: &str,
+        cast: Cast,
+        merchant: Merchant,
+    ) -> Result<Self, Error> {
+        println!("\n{title}\n");
         Ok(Self {
             app: App::of(&merchant),
             merchant,
@@ -311,6 +324,45 @@ impl<'a> Walk<'a> {
             started.elapsed().as_millis()
         );
         Ok(reply)
+    }
+
+    /// The operator's API in a role.
+    pub(super) fn operator(&self, role: &str) -> Result<Api, Error> {
+        let endpoints = self.system.endpoints();
+        let session = endpoints.operators.get(role);
+        let session = session.ok_or_else(|| invalid_request(format!("no role {role}")))?;
+        Ok(Api::new(Endpoint {
+            url: endpoints.operator_url.clone(),
+            region: endpoints.region.clone(),
+            credentials: session.credentials(),
+        }))
+    }
+
+    /// A step of an operator. The reply must have `status`.
+    pub(super) async fn operate(
+        &mut self,
+        step: &str,
+        role: &str,
+        request: OperatorRequest,
+        status: u16,
+    ) -> Result<Value, Error> {
+        self.begin(step);
+        self.requests += 1;
+        let request = request.on(&grounds(), &format!("demo-{}", self.steps));
+        let started = Instant::now();
+        let reply = self.operator(role)?.send(&request).await;
+        let reply = reply.map_err(invalid_request)?;
+        println!(
+            "        {role}: {} {} -> {} in {} ms",
+            request.method,
+            request.path,
+            reply.status,
+            started.elapsed().as_millis()
+        );
+        if reply.status != status {
+            return Err(self.mismatch(&format!("status {status}; the reply is {}", reply.body)));
+        }
+        Ok(reply.body)
     }
 
     /// Waits for the next SMS to `phone`.

@@ -13,11 +13,12 @@ pub use caller::OperatorRoles;
 pub use grounds::grounds;
 pub use new_merchant::NewMerchant;
 pub use replies::{
-    Account, AuditedEvents, Document, Log, Merchant, Phone, Proofs, Proposal, Proposals, Receipt,
+    Account, AuditedEvents, Document, Log, Merchant, Overdue, Phone, Proofs, Proposal, Proposals,
+    Receipt, Unmasked, UnmaskedEvent, merchant_refused,
 };
 pub use requests::{
-    Approve, ConfirmNotified, LookUp, ProposeContactChange, ProposeCoreKey, ProposeUnfreeze,
-    RenewDocument,
+    Approve, ChangeContact, ConfirmNotified, LookUp, ProposeCoreKey, ProposeOf, ProposeUnfreeze,
+    RenewDocument, Resend,
 };
 pub use routes::OperatorRoute;
 pub use sent::{Sent, Strays};

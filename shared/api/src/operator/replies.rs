@@ -1,14 +1,19 @@
 //! The bodies of replies to operators. Personal data is masked; only a proposal shows its values.
 
 use crate::replies::{Card, HistoryHead, Rebind, Settlement, Text, Time};
+use crate::reply::Reply;
+use domain::error_code::ErrorCode;
 use domain::history::ChainedEvent;
 use domain::ids::{MerchantId, ProposalId};
 use domain::merchant::{EntityType, Merchant as DomainMerchant, Profile};
+use domain::notification::Recipient;
+use domain::onboarding::{Fault, FieldFault};
 use domain::operator::{
     Actor, Proposal as DomainProposal, ProposalKind, ProposalState, ReasonCode,
 };
 use domain::pii::DocumentType;
 use domain::policy::Policy;
+use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -79,6 +84,8 @@ pub struct Merchant {
     pub other_cards: Vec<Card>,
     /// The latest rebind.
     pub latest_rebind: Option<Rebind>,
+    /// When the account was closed; null for an open one.
+    pub closed_at: Option<Time>,
     /// The freeze.
     pub frozen: Option<Frozen>,
     /// The end of the cooldown, while it runs.
@@ -144,6 +151,7 @@ impl Merchant {
             active: active.map(|card| Card::new(merchant, card, now)),
             other_cards: others.map(|card| Card::new(merchant, card, now)).collect(),
             latest_rebind: Rebind::loaded(merchant, policy, now),
+            closed_at: state.closed_at.map(Time),
             frozen: state.frozen.map(|frozen| Frozen {
                 at: Time(frozen.at),
                 holds_payouts: frozen.holds_payouts,
@@ -158,11 +166,80 @@ impl Merchant {
     }
 }
 
+/// An event, with what became of its notification.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AuditedEvent {
+    /// The event.
+    #[serde(flatten)]
+    pub event: crate::replies::Event,
+    /// The recipients whose message was not handed over yet: `on_file`, `previous`, `reserved` or `push`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_handed_over: Vec<&'static str>,
+}
+
+impl From<&ChainedEvent> for AuditedEvent {
+    fn from(event: &ChainedEvent) -> Self {
+        let waiting = event.notifications.iter();
+        Self {
+            event: crate::replies::Event::from(event),
+            not_handed_over: waiting.map(|message| word(message.to())).collect(),
+        }
+    }
+}
+
+const fn word(to: Recipient) -> &'static str {
+    match to {
+        Recipient::OnFile => "on_file",
+        Recipient::Previous => "previous",
+        Recipient::Reserved => "reserved",
+        Recipient::Push => "push",
+    }
+}
+
+/// A merchant's personal data in full. The number of the ID document and those of cards are encrypted for other functions.
+#[derive(Serialize)]
+pub struct Unmasked<'a> {
+    /// The merchant.
+    pub merchant_id: &'a str,
+    /// The registered name.
+    pub legal_name: &'a str,
+    /// The name on settlement cards, if it differs.
+    pub settlement_name: Option<&'a str>,
+    /// The phone on file.
+    pub phone_on_file: String,
+    /// The phone before the last change, while it is notified.
+    pub previous_phone: Option<String>,
+    /// The personal parts of events, oldest first.
+    pub events: Vec<UnmaskedEvent>,
+}
+
+/// The personal part of an event.
+#[derive(Serialize)]
+pub struct UnmaskedEvent {
+    /// The event.
+    pub sequence: u64,
+    /// What was sealed: JSON in a text, as its hash covers it.
+    pub personal: String,
+}
+
+/// Something that has been due for long.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Overdue {
+    /// The merchant.
+    pub merchant_id: Text<MerchantId>,
+    /// `rebind`, `merchant_state` or `notification`.
+    pub kind: &'static str,
+    /// The number of the rebind, or the sequence of the event; null for the merchant's state.
+    pub number: Option<u64>,
+    /// Since when.
+    pub due_at: Time,
+}
+
 /// Events in order.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AuditedEvents {
     /// The events, oldest first.
-    pub items: Vec<crate::replies::Event>,
+    pub items: Vec<AuditedEvent>,
     /// The value of `after` for the next page; null on the last one.
     pub next_after: Option<u64>,
 }
@@ -174,7 +251,7 @@ impl AuditedEvents {
         let shown = events.get(..limit).unwrap_or(events);
         let last = shown.last().filter(|_| events.len() > shown.len());
         Self {
-            items: shown.iter().map(crate::replies::Event::from).collect(),
+            items: shown.iter().map(AuditedEvent::from).collect(),
             next_after: last.map(|event| event.seq),
         }
     }
@@ -226,6 +303,30 @@ pub struct Log {
     pub public_key: String,
     /// The signed note of its newest checkpoint; null for an empty log.
     pub checkpoint: Option<String>,
+}
+
+/// A member of a new merchant that is wrong, without its value.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct MerchantFault {
+    /// The path of the member; empty for the whole body.
+    field: String,
+    /// What is wrong.
+    fault: Fault,
+    /// What to do.
+    message: &'static str,
+}
+
+/// The refusal of a new merchant: `REQUEST_MALFORMED` with everything that is wrong, in `faults`.
+#[must_use]
+pub fn merchant_refused(faults: &[FieldFault], support_ref: &str) -> Reply {
+    let malformed = Rejection::new(ErrorCode::RequestMalformed);
+    let faults = faults.iter().map(|fault| MerchantFault {
+        field: fault.field.clone(),
+        fault: fault.fault,
+        message: fault.fault.message(),
+    });
+    let faults: Vec<MerchantFault> = faults.collect();
+    Reply::problem(&malformed, support_ref).with("faults", &faults)
 }
 
 /// A person.
@@ -290,6 +391,7 @@ impl Proposal {
             ProposalState::Open => ("open", None),
             ProposalState::Approved(by, _) => ("approved", Some(by)),
             ProposalState::Withdrawn(by, _) => ("withdrawn", Some(by)),
+            ProposalState::Read(by, _) => ("read", Some(by)),
         };
         Self {
             proposal_id: Text(proposal.proposal_id.clone()),

@@ -19,6 +19,14 @@ pub struct ConfirmNotified {
     pub rebind_id: Option<String>,
 }
 
+/// The event whose notification is sent again.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resend {
+    /// Its `sequence`.
+    pub sequence: Option<u64>,
+}
+
 /// A later date of the document on record.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,11 +46,19 @@ pub struct ProposeUnfreeze {
     pub card_id: Option<Option<String>>,
 }
 
+/// A proposal about a merchant without other values.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProposeOf {
+    /// The merchant.
+    pub merchant_id: Option<String>,
+}
+
 /// A change of the record: exactly one of phone, password, names and document.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ProposeContactChange {
-    /// The merchant.
+pub struct ChangeContact {
+    /// The merchant, in a proposal only.
     pub merchant_id: Option<String>,
     /// The new phone on file.
     pub phone: Option<Secret<String>>,

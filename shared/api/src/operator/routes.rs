@@ -14,6 +14,9 @@ vocabulary! {
         /// Show the proofs that the log has anchored a merchant's events. `?kept=` adds the proof that the log continues a
         /// checkpoint of this size.
         ShowReceipt = "GET /operator/v1/merchants/{id}/receipt",
+        /// List what has been due for more than an hour, oldest first: rebinds, merchant states and notifications that the clean-up
+        /// did not get done.
+        ListOverdue = "GET /operator/v1/overdue",
         /// Show the log: its name, its public key and its newest checkpoint.
         ShowLog = "GET /operator/v1/log",
         /// List the payouts of a merchant that are not reported as sent, newest first.
@@ -30,6 +33,18 @@ vocabulary! {
         ConfirmNotified = "POST /operator/v1/acts/confirm-notified/{id}",
         /// Record a later date of the merchant's document.
         RenewDocument = "POST /operator/v1/acts/renew-document/{id}",
+        /// Read a merchant's personal data in full, once: the proposer of an approved unmask, within 15 minutes.
+        ReadUnmasked = "POST /operator/v1/acts/read-unmasked/{id}",
+        /// Send a notification again that was not handed over, to the recipients that it had.
+        Resend = "POST /operator/v1/acts/resend/{id}",
+        /// Forget the failed logins of a merchant's account. No password is set.
+        ClearLogins = "POST /operator/v1/acts/clear-logins/{id}",
+        /// Create a merchant.
+        CreateMerchant = "POST /operator/v1/registry/create",
+        /// Change phone, password, name or document in the record.
+        RegisterContact = "POST /operator/v1/registry/contact-change/{id}",
+        /// Close a merchant's account.
+        RegisterClose = "POST /operator/v1/registry/close/{id}",
         /// Withdraw a proposal.
         Withdraw = "POST /operator/v1/acts/withdraw/{id}",
         /// List the proposals, newest first, without their values.
@@ -40,12 +55,20 @@ vocabulary! {
         ProposeUnfreeze = "POST /operator/v1/proposals/unfreeze",
         /// Propose a change of phone, password, name or document.
         ProposeContactChange = "POST /operator/v1/proposals/contact-change",
+        /// Propose to close a merchant's account.
+        ProposeClose = "POST /operator/v1/proposals/close",
+        /// Propose to read a merchant's personal data in full.
+        ProposeUnmask = "POST /operator/v1/proposals/unmask",
         /// Propose a key of the core system that card numbers may be released to.
         ProposeCoreKey = "POST /operator/v1/proposals/core-key",
         /// Approve the end of a freeze, and execute it.
         ApproveUnfreeze = "POST /operator/v1/approvals/unfreeze/{id}",
         /// Approve a change of phone, password, name or document, and execute it.
         ApproveContactChange = "POST /operator/v1/approvals/contact-change/{id}",
+        /// Approve the end of an account, and execute it.
+        ApproveClose = "POST /operator/v1/approvals/close/{id}",
+        /// Approve the reading of a merchant's personal data.
+        ApproveUnmask = "POST /operator/v1/approvals/unmask/{id}",
         /// Approve a key of the core system, and register it.
         ApproveCoreKey = "POST /operator/v1/approvals/core-key/{id}",
     }
@@ -68,6 +91,12 @@ impl OperatorRoute {
     #[must_use]
     pub fn path(self) -> &'static str {
         routes::split(self.as_str()).1
+    }
+
+    /// True for an operation of the acquirer's registry.
+    #[must_use]
+    pub fn is_of_registry(self) -> bool {
+        self.path().starts_with("/operator/v1/registry/")
     }
 
     /// True for an operation that changes something. It requires an `Idempotency-Key`.
@@ -105,7 +134,7 @@ mod tests {
     #[test]
     fn the_kind_of_a_change_stands_in_its_path() {
         for route in OperatorRoute::ALL.iter().filter(|route| route.changes()) {
-            let levels = ["acts", "proposals", "approvals"];
+            let levels = ["acts", "registry", "proposals", "approvals"];
             let kind = route.path().split('/').nth(4);
             let level = route.path().split('/').nth(3);
             assert!(levels.contains(&level.unwrap()), "{route}");

@@ -109,7 +109,10 @@ impl Context<'_> {
     }
 
     /// Ends the open rebind, whose steps were made with the old contact.
-    fn end_open_rebind(&self, state: &mut MerchantState) -> Result<Option<Rebind>, Rejection> {
+    pub(super) fn end_open_rebind(
+        &self,
+        state: &mut MerchantState,
+    ) -> Result<Option<Rebind>, Rejection> {
         let Some(number) = state.open.take() else {
             return Ok(None);
         };

@@ -23,6 +23,7 @@ mod notify;
 mod operator;
 mod payouts;
 mod proposals;
+mod registry;
 mod sessions;
 mod settings;
 mod standby;
@@ -31,6 +32,7 @@ mod test_transfer;
 mod tests;
 
 use super::contact::{ContactChange, DocumentRenewal};
+use super::device::Logins;
 use super::error_code::ErrorCode;
 use super::history::event::{self, Event};
 use super::ids::{CardId, PayoutId};
@@ -150,6 +152,25 @@ pub enum Command {
         /// The operator's reason.
         reason: String,
     },
+    /// The acquirer's registry, or two operators: close the account for good. The history records who and why.
+    Close {
+        /// `registry` or `operator`.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Operators: let one of them read the merchant's personal data once. The history records the reason.
+    Unmask {
+        /// The operator's reason.
+        reason: String,
+    },
+    /// Operator: forget the failed logins of the account. The history records the reason.
+    ClearLogins {
+        /// The operator's reason.
+        reason: String,
+        /// The account's logins as read.
+        logins: Box<Logins>,
+    },
     /// Operator: propose a command that takes two persons. Refused if the command would be.
     Propose(Box<Proposal>, Box<Command>),
     /// Operator: approve a proposal, and execute its command.
@@ -251,6 +272,9 @@ impl Context<'_> {
             Command::FreezeByOperator { reason } => self.freeze_by_operator(reason),
             Command::Unfreeze { reason, card_id } => self.unfreeze(reason, card_id.as_ref()),
             Command::EndSessions { reason } => Ok(self.end_sessions(reason)),
+            Command::Close { by, reason } => self.close(by, reason),
+            Command::Unmask { reason } => Ok(self.unmask(reason)),
+            Command::ClearLogins { reason, logins } => Ok(self.clear_logins(reason, logins)),
             Command::Propose(proposal, act) => self.propose(proposal, act),
             Command::Approve(approval, act) => self.approve(approval, act),
             Command::Withdraw(proposal, by) => self.withdraw(proposal, by),
@@ -332,12 +356,13 @@ impl Context<'_> {
     }
 
     fn not_frozen(&self) -> Result<(), Rejection> {
-        match self.merchant.state.frozen {
-            Some(_) => {
-                Err(Rejection::new(ErrorCode::AccountFrozen).next(&[NextAction::ContactSupport]))
-            }
-            None => Ok(()),
+        let state = &self.merchant.state;
+        if state.frozen.is_some() || state.closed_at.is_some() {
+            return Err(
+                Rejection::new(ErrorCode::AccountFrozen).next(&[NextAction::ContactSupport])
+            );
         }
+        Ok(())
     }
 
     fn fresh_login(&self) -> Result<(), Rejection> {

@@ -36,7 +36,7 @@ impl Context<'_> {
     pub(super) fn end_sessions(&self, reason: &str) -> Transition {
         let mut state = self.changed_state();
         state.sessions = Default::default();
-        let event = Event::SessionsEnded(event::SessionsEnded {
+        let event = Event::SessionsEnded(event::ForReason {
             reason: reason.to_owned(),
         });
         Transition {

@@ -109,7 +109,10 @@ pub fn subject(kind: ProposalKind, merchant: &Merchant) -> Value {
                 "usable": usable,
             })
         }
-        ProposalKind::ContactChange => json!({"record_version": merchant.profile.version}),
+        ProposalKind::ContactChange | ProposalKind::Unmask => {
+            json!({"record_version": merchant.profile.version})
+        }
+        ProposalKind::Close => json!({"closed": state.closed_at.is_some()}),
         // The registered keys belong to no merchant; the store compares them.
         ProposalKind::CoreKey => Value::Null,
     }

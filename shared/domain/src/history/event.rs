@@ -138,7 +138,7 @@ events! {
     FreezeCodeGuessed(NoFacts),
     Unfrozen(Unfrozen),
     ChangeProposed(ChangeProposed),
-    SessionsEnded(SessionsEnded),
+    SessionsEnded(ForReason),
     Reverted(Reverted),
     TestTransferStarted(TestTransferStarted),
     TestTransferSucceeded(OfRebind),
@@ -162,6 +162,9 @@ events! {
     PushTargetRefreshed(PushTargetChanged),
     DeviceAdded(NoFacts),
     MerchantCreated(MerchantCreated),
+    Closed(Closed),
+    Unmasked(ForReason),
+    LoginsCleared(ForReason),
 }
 
 /// Declares the facts of an event: the struct and both directions of its JSON. Each field is the member with the same
@@ -375,9 +378,17 @@ facts! {
         reason: String,
     }
 
-    /// See [`EventKind::SessionsEnded`].
-    SessionsEnded {
+    /// An operator's act without other facts.
+    ForReason {
         /// The operator's reason.
+        reason: String,
+    }
+
+    /// See [`EventKind::Closed`].
+    Closed {
+        /// Who closed the account: `registry` or `operator`.
+        by: String,
+        /// Why.
         reason: String,
     }
 

@@ -13,6 +13,9 @@ use domain::time::Timestamp;
 /// The value of `notice` after a failed delivery.
 const NOTIFICATION_RELEASED: &str = "released";
 
+/// The value of `notice` after the last retry.
+const NOTIFICATION_GIVEN_UP: &str = "given up";
+
 /// The attribute with the end of a recipient's pause; `None` for push.
 pub(super) const fn pause_name(to: Recipient) -> Option<&'static str> {
     match to {
@@ -89,6 +92,11 @@ pub enum NotificationStep<'a> {
     RearmLate {
         /// The store's wall clock.
         wall: Timestamp,
+        /// The clock of the business rules.
+        now: Timestamp,
+    },
+    /// Arms a notification that failed or was given up, because an operator asks for it.
+    Resend {
         /// The clock of the business rules.
         now: Timestamp,
     },
@@ -215,6 +223,17 @@ impl NotificationStep<'_> {
                 require_unsent_and_due(&mut update, policy, wall, now);
                 update.when(format!("attribute_exists({})", event::AWAITED));
             }
+            Self::Resend { now } => {
+                let retry_at = now.plus_s(policy.notification_retry_s);
+                update.put("notice", Some(s(NOTIFICATION_DUE)));
+                update.put("due_bucket", Some(s(bucket(merchant, retry_at))));
+                update.put("due_at", Some(time(retry_at)));
+                update.put(ARMED_AT, Some(time(now)));
+                update.put("armed", Some(n(0)));
+                update.value("released", s(NOTIFICATION_RELEASED));
+                update.value("given_up", s(NOTIFICATION_GIVEN_UP));
+                update.when("#notice IN (:released, :given_up)");
+            }
             Self::Remind {
                 reminder,
                 is_pushed,
@@ -239,7 +258,7 @@ impl NotificationStep<'_> {
                 require_reminder(&mut update, reminder);
             }
             Self::GiveUp { wall, now } => {
-                update.put("notice", Some(s("given up")));
+                update.put("notice", Some(s(NOTIFICATION_GIVEN_UP)));
                 update.put("due_bucket", None);
                 update.put("due_at", None);
                 update.value("max", n(policy.notification_retries_max));

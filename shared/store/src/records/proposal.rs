@@ -15,7 +15,8 @@ use domain::time::Timestamp;
 pub(crate) const STATE: &str = "state";
 /// The state that a decision requires.
 pub(crate) const OPEN: &str = "open";
-const APPROVED: &str = "approved";
+pub(crate) const APPROVED: &str = "approved";
+pub(crate) const READ: &str = "read";
 const WITHDRAWN: &str = "withdrawn";
 
 /// How long a proposal can be shown. The histories of its merchant and of its persons keep it for ever.
@@ -39,6 +40,7 @@ pub fn attributes(proposal: &Proposal) -> Attributes {
         ProposalState::Open => (OPEN, None),
         ProposalState::Approved(by, at) => (APPROVED, Some((by, at))),
         ProposalState::Withdrawn(by, at) => (WITHDRAWN, Some((by, at))),
+        ProposalState::Read(by, at) => (READ, Some((by, at))),
     };
     let (sealed, public) = match values {
         ProposedValues::Sealed(sealed) => (Some(b(&sealed.0)), None),
@@ -112,6 +114,7 @@ fn state(
     match word {
         APPROVED => Ok(ProposalState::Approved(by, at("decided_at")?)),
         WITHDRAWN => Ok(ProposalState::Withdrawn(by, at("decided_at")?)),
+        READ => Ok(ProposalState::Read(by, at("decided_at")?)),
         _ => Err(broken(STATE)),
     }
 }

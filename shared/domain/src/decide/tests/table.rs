@@ -241,6 +241,26 @@ fn end_sessions() -> Command {
     }
 }
 
+fn close() -> Command {
+    Command::Close {
+        by: "registry".to_owned(),
+        reason: "asked".to_owned(),
+    }
+}
+
+fn unmask() -> Command {
+    Command::Unmask {
+        reason: "asked".to_owned(),
+    }
+}
+
+fn clear_logins() -> Command {
+    Command::ClearLogins {
+        reason: "asked".to_owned(),
+        logins: Box::default(),
+    }
+}
+
 /// The commands about cards, payouts and settings, independent of the latest rebind.
 fn account_rows(world: &World) -> Vec<Row> {
     let mut rows = vec![row(
@@ -285,6 +305,9 @@ fn account_rows(world: &World) -> Vec<Row> {
         ),
         row("unfreeze", "", unfreeze(None)),
         row("end sessions", "", end_sessions()),
+        row("close", "", close()),
+        row("clear logins", "", clear_logins()),
+        row("unmask", "", unmask()),
         row(
             "propose unfreeze",
             "",
@@ -476,7 +499,7 @@ names! {
     SettleCardCheck ResendCardOtp OtpNotSent SettleDeposit StartTestTransfer SettleTestTransfer StartActivation Unbind
     ChangeSettlement PutPushTarget RemovePushTarget Freeze NotifyFreezeGuesses FreezeByOperator Unfreeze
     ChangeContact RenewDocument CreatePayout PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard ConfirmNotified Expire Complete EndCooldown AddDevice
-    ApplySettlement FreezeFromDevice EndOtherSessions EndSessions Propose Approve Withdraw
+    ApplySettlement FreezeFromDevice EndOtherSessions EndSessions Close Unmask ClearLogins Propose Approve Withdraw
 }
 
 #[test]

@@ -500,6 +500,7 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
         other_version,
         proposal: _, // decides nothing about the merchant
         outcome,
+        logins: _, // an item of the account, not of the merchant
     } = transition;
     let beside = (
         also,

@@ -10,7 +10,7 @@ use domain::contact::ContactField;
 use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
 use domain::history::event::{
-    Activated, AgreementSigned, ChangeProposed, CodeSent, Event, EventCard, Frozen,
+    Activated, AgreementSigned, ChangeProposed, Closed, CodeSent, Event, EventCard, Frozen,
     MerchantCreated, NoFacts, Nullable, OfPayout, OfRebind, PayoutReleased, PayoutSending,
     Rejected, SecurityChanged, SettlementChanged,
 };
@@ -290,6 +290,17 @@ fn golden() -> Vec<Golden> {
                     cooldown_until: Some(at(1_795_399_200)),
                     settings: settlement(Cycle::T1, "06:00"),
                     unsent_payouts: 2,
+                }),
+            ),
+            true,
+        ),
+        (
+            "event_closed",
+            event(
+                11,
+                Event::Closed(Closed {
+                    by: "registry".to_owned(),
+                    reason: "owner_request".to_owned(),
                 }),
             ),
             true,

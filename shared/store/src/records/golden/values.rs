@@ -276,6 +276,7 @@ fn full_state() -> MerchantState {
         cooldown_until: Some(times().cooldown_until),
         cooldown_end_unannounced: true,
         security_changed_at: Some(t(-HOUR_S)),
+        closed_at: None,
         frozen: Some(Frozen {
             at: t(-10),
             holds_payouts: true,
