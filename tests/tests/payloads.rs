@@ -247,6 +247,7 @@ async fn money_and_settings(world: &Arc<InProcess>) -> BTreeSet<String> {
         assert_eq!(app.succeed(route, 204).await, Value::Null);
     }
     app.send("GET /v1/history").await.ok(200);
+    app.send("GET /v1/history/receipt").await.ok(200);
     app.used
 }
 

@@ -116,7 +116,7 @@ impl LogBucket {
         );
         let reply = self.call("GET", &query, None).await?;
         if reply.status != 200 {
-            return Err(refused(reply.status));
+            return Err(refused(&reply));
         }
         let text = String::from_utf8(reply.body).map_err(|_| failed("the listing is malformed"))?;
         Ok(page(&text))
@@ -129,7 +129,7 @@ impl ReadLog for LogBucket {
         match reply.status {
             200 => Ok(Some(reply.body)),
             404 => Ok(None),
-            status => Err(refused(status)),
+            _ => Err(refused(&reply)),
         }
     }
 
@@ -153,7 +153,7 @@ impl AppendLog for LogBucket {
         match reply.status {
             200 => Ok(PutOutcome::Created),
             412 => Ok(PutOutcome::Exists),
-            status => Err(refused(status)),
+            _ => Err(refused(&reply)),
         }
     }
 }
@@ -184,9 +184,19 @@ fn failed(cause: &str) -> PortError {
     PortError::Permanent("the log's bucket", cause.to_owned())
 }
 
-/// The body of S3's reply can contain a key, so only the status is kept.
-fn refused(status: u16) -> PortError {
-    failed(&format!("status {status}"))
+/// The body of S3's reply can contain a key, so only status and code are kept.
+fn refused(reply: &SignedReply) -> PortError {
+    let code = code(&reply.body).unwrap_or("no code");
+    failed(&format!("status {}, {code}", reply.status))
+}
+
+/// The code of an error: a word such as `AccessDenied`.
+fn code(body: &[u8]) -> Option<&str> {
+    let (_, after) = std::str::from_utf8(body).ok()?.split_once("<Code>")?;
+    let (code, _) = after.split_once("</Code>")?;
+    code.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric())
+        .then_some(code)
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn bucket(answers: &[(u16, &str)]) -> (LogBucket, Script) {
         "eu-west-1".to_owned(),
         SharedCredentialsProvider::new(credentials),
     );
-    bucket.http.connector = SharedHttpConnector::new(script.clone());
+    bucket.http.connector = SharedHttpConnector::new(script.clone()).into();
     (bucket, script)
 }
 
@@ -80,11 +80,15 @@ async fn object_is_written_if_absent() {
 
 #[tokio::test]
 async fn missing_object_is_none() {
-    let (bucket, script) = bucket(&[(200, "content"), (404, "<Error/>"), (403, "<Error/>")]);
+    let (bucket, script) = bucket(&[
+        (200, "content"),
+        (404, "<Error/>"),
+        (403, "<Error><Code>AccessDenied</Code></Error>"),
+    ]);
     assert_eq!(bucket.get("a").await.unwrap(), Some(b"content".to_vec()));
     assert_eq!(bucket.get("a").await.unwrap(), None);
     let refused = bucket.get("a").await.unwrap_err().to_string();
-    assert_eq!(refused, "the log's bucket failed: status 403");
+    assert_eq!(refused, "the log's bucket failed: status 403, AccessDenied");
     assert!(header(&script.requests.lock().unwrap()[0], "if-none-match").is_empty());
 }
 

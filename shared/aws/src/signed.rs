@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt as _, Limited};
 use std::fmt::Display;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 /// A client of one service.
@@ -22,7 +23,9 @@ pub struct SignedHttp {
     region: String,
     pub(crate) settings: SigningSettings,
     reply_bytes_max: usize,
-    pub(crate) connector: SharedHttpConnector,
+    connect_timeout: Duration,
+    /// Made for the first request, because its TLS costs time that many cold starts would never use.
+    pub(crate) connector: OnceLock<SharedHttpConnector>,
 }
 
 /// A request before it is signed.
@@ -65,21 +68,28 @@ impl SignedHttp {
         connect_timeout: Duration,
         reply_bytes_max: usize,
     ) -> Self {
-        let limits = HttpConnectorSettings::builder()
-            .connect_timeout(connect_timeout)
-            .build();
-        let connector = Connector::builder()
-            .connector_settings(limits)
-            .sleep_impl(TokioSleep::new())
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .build();
         Self {
             service,
             region,
             settings: SigningSettings::default(),
             reply_bytes_max,
-            connector: SharedHttpConnector::new(connector),
+            connect_timeout,
+            connector: OnceLock::new(),
         }
+    }
+
+    fn connector(&self) -> &SharedHttpConnector {
+        self.connector.get_or_init(|| {
+            let limits = HttpConnectorSettings::builder()
+                .connect_timeout(self.connect_timeout)
+                .build();
+            let connector = Connector::builder()
+                .connector_settings(limits)
+                .sleep_impl(TokioSleep::new())
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .build();
+            SharedHttpConnector::new(connector)
+        })
     }
 
     /// Sends a request once. The caller limits the time.
@@ -92,7 +102,7 @@ impl SignedHttp {
         request: &Unsigned<'_>,
     ) -> Result<SignedReply, SendError> {
         let signed = self.signed(credentials, request)?;
-        let response = self.connector.call(signed).await;
+        let response = self.connector().call(signed).await;
         let response = response.map_err(|error| SendError::NoReply(error.to_string()))?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), self.reply_bytes_max);

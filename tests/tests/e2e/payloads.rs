@@ -144,6 +144,11 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
         ),
         ("GET /v1/history", "/v1/history?cursor=21", Value::Null),
         (
+            "GET /v1/history/receipt",
+            "/v1/history/receipt",
+            Value::Null,
+        ),
+        (
             "POST /v1/freezes",
             "/v1/freezes",
             json!({"account": "ACCOUNT", "freeze_code": "FREEZE_CODE"}),
