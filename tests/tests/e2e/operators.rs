@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tests::aws::Caller;
 use tests::local_cloud::LocalCloud;
 use tests::merchant::Profile;
+use tests::new_merchants::new_merchant;
 use tests::operators::{call, change};
 use tests::transport::{HttpCall, Reply, Transport as _};
 
@@ -63,18 +64,42 @@ pub async fn two_people_end_a_freeze(live: &LocalCloud) {
     }
 }
 
+/// The registry creates a merchant, who logs in, and closes the account.
+pub async fn registry_creates_and_closes_a_merchant(live: &LocalCloud) {
+    let (profile, line) = new_merchant("live", 1);
+    profile.set_clock(live.merchant().await.now());
+    let create = change("registry/create", "c", &line);
+    let created = operate(live, "registry", &profile, create).await.ok(201);
+    assert_eq!(created, json!({"merchant_id": profile.id}));
+    let app = live.app(&profile).await;
+    assert!(app.get("/v1/cards").await.ok(200)["active"].is_object());
+    let close = change(&format!("registry/close/{}", profile.id), "x", &json!({}));
+    let closed = operate(live, "registry", &profile, close).await.ok(200);
+    assert!(closed["closed_at"].is_string());
+    app.get("/v1/cards")
+        .await
+        .refused(ErrorCode::SessionExpired);
+}
+
 /// IAM decides about routes; the function about persons.
 pub async fn roles_may_call_their_routes_only(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let propose = change("proposals/unfreeze", "p", &json!({}));
     let approve = change("approvals/unfreeze/prp_1", "a", &json!({"digest": "0"}));
     let freeze = change(&format!("acts/freeze/{}", merchant.id), "f", &json!({}));
+    let create = change("registry/create", "c", &json!({}));
     for (role, call) in [
         ("support", &propose),
         ("support", &approve),
         ("operations", &approve),
         ("security", &propose),
         ("security", &freeze),
+        ("support", &create),
+        ("operations", &create),
+        ("security", &create),
+        ("registry", &freeze),
+        ("registry", &propose),
+        ("registry", &approve),
     ] {
         let reply = operate(live, role, &merchant, call.clone()).await;
         assert_eq!(reply.status, 403, "{role} {}", reply.what);

@@ -27,7 +27,7 @@ use crate::system::System;
 
 const CAST: Cast = Cast {
     merchant_id: "mer_imported_1",
-    new_card: "6228480000009001744",
+    new_card: "6228480000009006925", // not one of another story: a card belongs to one person
     reserved_phone: "+8613700000005",
 };
 /// The sandbox's person who owns both imported merchants: the simulated bank knows the name and the ID number.
