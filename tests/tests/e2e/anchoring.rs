@@ -24,7 +24,7 @@ use transparency::key::LogKey;
 use transparency::merkle::leaf_hash;
 
 /// The time for a batch to be anchored. The other cases fill the queue meanwhile.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(150);
 
 /// An entry of the tests.
 pub fn event(merchant: &str, seq: u64) -> Entry {
