@@ -48,7 +48,7 @@ const DATA: [&str; 11] = [
     "hash",
 ];
 
-/// The function in a system of its own, at a fixed time.
+/// The function in a new system, at a fixed time.
 struct Publisher(Arc<InProcess>);
 
 impl Publisher {

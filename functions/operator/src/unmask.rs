@@ -18,7 +18,7 @@ use store::client::Table;
 const PAGE: u8 = 100;
 
 impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
-    /// The proposal is marked first, so that a lost reply needs another proposal and no second person reads along.
+    /// The proposal is marked before the reply, so a reading whose reply is lost needs another proposal.
     pub(crate) async fn read_unmasked(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         body::read::<Empty>(call.request)?;
         let not_found = || Rejection::new(ErrorCode::NotFound);

@@ -30,7 +30,7 @@ fn permitted(level: &str) -> BTreeSet<OperatorRoute> {
             routes.extend(matching.copied());
             assert!(
                 routes.len() > before,
-                "{level}: {pattern} permits no route of its own"
+                "{level}: {pattern} permits nothing new"
             );
         }
     }
