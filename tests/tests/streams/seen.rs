@@ -98,6 +98,11 @@ fn leaked<'r>(message: &Value, records: &'r [Value]) -> BTreeSet<&'r str> {
         texts(&record["dynamodb"]["Keys"], &mut secret);
         texts(&record["dynamodb"]["NewImage"], &mut secret);
     }
+    // A sequence number is a position. By chance it holds the digits of a stored time.
+    let mut message = message.clone();
+    for position in ["startSequenceNumber", "endSequenceNumber"] {
+        message["DDBStreamBatchInfo"][position] = Value::Null;
+    }
     // Short ones, such as "due" or "1", also occur in numbers.
     let message = message.to_string();
     secret.retain(|text| text.len() > 3 && message.contains(text));
