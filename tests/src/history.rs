@@ -8,8 +8,8 @@ use store::Store;
 /// All events, oldest first.
 ///
 /// # Errors
-/// The position of a break in the chain, or a mismatch between its end and the merchant state.
-pub async fn unbroken(store: &Store, merchant: &MerchantId) -> Result<Vec<ChainedEvent>, String> {
+/// The position of a break in the chain.
+pub async fn chained(store: &Store, merchant: &MerchantId) -> Result<Vec<ChainedEvent>, String> {
     let mut events: Vec<ChainedEvent> = Vec::new();
     loop {
         let before = events.last().map(|oldest| oldest.seq);
@@ -27,12 +27,22 @@ pub async fn unbroken(store: &Store, merchant: &MerchantId) -> Result<Vec<Chaine
         }
         prev.clone_from(&event.hash);
     }
+    Ok(events)
+}
+
+/// All events, oldest first.
+///
+/// # Errors
+/// The position of a break in the chain, or a mismatch between its end and the merchant state.
+pub async fn unbroken(store: &Store, merchant: &MerchantId) -> Result<Vec<ChainedEvent>, String> {
+    let events = chained(store, merchant).await?;
     let stored = store.load(merchant, Selector::Latest).await.unwrap();
     let state = stored
         .ok_or_else(|| format!("{merchant} has no stored state"))?
         .state;
     let length = u64::try_from(events.len()).unwrap();
-    if (state.last_seq, state.last_hash) != (length, prev) {
+    let last = events.last().map_or(GENESIS, |event| &event.hash);
+    if (state.last_seq, state.last_hash.as_str()) != (length, last) {
         return Err(format!(
             "{merchant}: the chain has {length} events, the merchant state has {}",
             state.last_seq

@@ -6,7 +6,8 @@ use crate::dynamodb_table::{Items, Table};
 use crate::history;
 use crate::iam_policy::{IamRecorder, Role};
 use crate::merchant::{DEVICE, Merchant, Profile, merchant_id};
-use crate::operators::{OPERATOR_ROLES, Person};
+use crate::openapi::Contract;
+use crate::operators::{OPERATOR_ROLES, Person, RETENTION_S};
 use crate::peer_faults::PeerCalls;
 use crate::published::{TopicBox, image, insertions};
 use crate::scripted_peers::{
@@ -49,7 +50,7 @@ use rebind_request::RebindRequest;
 use serde_json::{Value, json};
 use settlement::Settlement;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 use store::client::DynamoDb;
 use store::due::INDEX;
@@ -121,7 +122,7 @@ pub struct InProcess {
     /// The core system, which reads payout instructions.
     pub core_key: Receiver,
     payouts: Payouts<DynamoDb, MemoryKeys, MemorySigner>,
-    operator: Operator<DynamoDb, MemoryKeys, MemoryLog, MemorySigner>,
+    operator: Operator<DynamoDb, MemoryKeys, MemoryLog, MemorySigner, PushBox>,
     notice: ConfirmationNotice<DynamoDb, MemoryKeys, SmsBox, PushBox>,
     events: Events<DynamoDb, TopicBox, MemoryQueue>,
     cleanup: CooldownCleanup<DynamoDb, ScriptedBank>,
@@ -333,6 +334,8 @@ impl InProcess {
                 operator.1,
                 log.of("operator", keys.of("operator", &iam)),
                 OperatorRoles::parse(&OPERATOR_ROLES.join(",")),
+                push.clone(),
+                RETENTION_S,
             ),
             signer,
             core_key,
@@ -471,7 +474,12 @@ impl InProcess {
         let path = call.path.split('?').next().unwrap_or_default();
         let route = OperatorRoute::find(&call.method, path);
         let route_key = route.map_or("$default", |(route, _)| route.as_str());
-        self.operate_as(&person.arn(), route_key, call).await
+        let (method, path) = (call.method.clone(), path.to_owned());
+        let reply = self.operate_as(&person.arn(), route_key, call).await;
+        let media_type = reply.header("content-type");
+        let valid = OPERATORS.validate(&method, &path, reply.status, media_type, &reply.body);
+        valid.unwrap_or_else(|violation| panic!("{violation}"));
+        reply
     }
 
     /// The same for any caller and any route of the gateway.
@@ -743,6 +751,10 @@ impl InProcess {
         }
     }
 }
+
+/// The description of the operator's API.
+static OPERATORS: LazyLock<Contract> =
+    LazyLock::new(|| Contract::of_operators().expect("a description"));
 
 /// Creates both tables.
 pub async fn create_table(client: &Client) {

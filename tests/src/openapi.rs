@@ -1,10 +1,10 @@
-//! `infra/openapi.json`, for the validation of replies.
+//! The descriptions of the two APIs, for the validation of replies.
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-/// The path of the file in the repository.
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/openapi.json");
+/// The folder of the descriptions.
+const INFRA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra");
 
 /// The media type of every error of the API.
 pub const PROBLEM: &str = "application/problem+json";
@@ -20,8 +20,21 @@ impl Contract {
     /// # Errors
     /// A sentence, when the file is missing or not JSON.
     pub fn load() -> Result<Self, String> {
-        let json = std::fs::read_to_string(PATH).map_err(|error| format!("{PATH}: {error}"))?;
-        let document = serde_json::from_str(&json).map_err(|error| format!("{PATH}: {error}"))?;
+        Self::read("openapi.json")
+    }
+
+    /// Reads `infra/operator/openapi.json`.
+    ///
+    /// # Errors
+    /// As [`Contract::load`].
+    pub fn of_operators() -> Result<Self, String> {
+        Self::read("operator/openapi.json")
+    }
+
+    fn read(file: &str) -> Result<Self, String> {
+        let path = format!("{INFRA}/{file}");
+        let json = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        let document = serde_json::from_str(&json).map_err(|error| format!("{path}: {error}"))?;
         Ok(Self { document })
     }
 

@@ -1,6 +1,7 @@
 //! Operators: persons in the acquirer's roles, and their calls.
 
 use crate::transport::HttpCall;
+use domain::policy::DAY_S;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -14,6 +15,9 @@ pub const OPERATOR_ROLES: [&str; 4] = [
     "arn:aws:iam::111122223333:role/team/security",
     "arn:aws:iam::111122223333:role/registry",
 ];
+
+/// How long the records of a closed account are kept.
+pub const RETENTION_S: i64 = 30 * DAY_S;
 
 /// A person in a role.
 #[derive(Clone, Debug)]

@@ -5,9 +5,9 @@ use crate::iam_policy::{Context, IamRecorder};
 use crate::peer_faults::{DroppedPart, PeerCalls};
 use crate::transport::code_in;
 use application::ports::{
-    CardQuestion, CheckCard, DataKey, HashKey, HashKeyVersions, KeyService, LogPublicKey,
-    PortError, Pushed, QueryCheck, QueryOutcome, QueryTransfer, SendPush, SendSms, SendTransfer,
-    SignCheckpoint, SignInstruction, SmsAnswer, Transfer,
+    CardQuestion, CheckCard, DataKey, ForgetPush, HashKey, HashKeyVersions, KeyService,
+    LogPublicKey, PortError, Pushed, QueryCheck, QueryOutcome, QueryTransfer, SendPush, SendSms,
+    SendTransfer, SignCheckpoint, SignInstruction, SmsAnswer, Transfer,
 };
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -537,6 +537,7 @@ impl QueryTransfer for ScriptedBank {
 #[derive(Clone, Debug, Default)]
 pub struct PushBox {
     pub(crate) sent: Arc<Mutex<Vec<(PushPlatform, String, String)>>>,
+    pub(crate) forgotten: Arc<Mutex<Vec<String>>>,
     pub(crate) results: Arc<Mutex<VecDeque<Result<Pushed, PortError>>>>,
     pub(crate) peer_calls: PeerCalls,
 }
@@ -555,9 +556,29 @@ impl PushBox {
         sent.into_iter().map(|(_, token, _)| token).collect()
     }
 
+    /// The tokens that were removed from the service, oldest first.
+    #[must_use]
+    pub fn forgotten(&self) -> Vec<String> {
+        self.forgotten.lock().unwrap().clone()
+    }
+
     /// Scripts the results of the next pushes. All others are sent.
     pub fn script(&self, results: impl IntoIterator<Item = Result<Pushed, PortError>>) {
         self.results.lock().unwrap().extend(results);
+    }
+}
+
+impl ForgetPush for PushBox {
+    async fn forget(&self, _: PushPlatform, token: &Secret<String>) -> Result<(), PortError> {
+        let lost = self.peer_calls.call("push");
+        if lost != Some(DroppedPart::Request) {
+            let mut forgotten = self.forgotten.lock().unwrap();
+            forgotten.push(token.expose().clone());
+        }
+        match lost {
+            Some(_) => Err(PortError::Transient("push", "lost".to_owned())),
+            None => Ok(()),
+        }
     }
 }
 

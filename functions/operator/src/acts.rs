@@ -24,7 +24,7 @@ use domain::transition::Transition;
 use store::Store;
 use store::client::Table;
 
-impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, S, P> {
     pub(crate) async fn freeze(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         let body = body::read::<Empty>(call.request)?;
         let merchant_id = call.merchant_id()?;

@@ -2,9 +2,10 @@
 //! write of their own.
 
 use crate::call::{Call, malformed};
-use crate::proposals::{Made, parsed, public};
+use crate::proposals::{parsed, public};
 use crate::{Operator, POLICY};
 use api::body;
+use api::operator::Made;
 use api::operator::{Approve, Proposal as Shown, ProposeCoreKey};
 use api::replies::Text;
 use api::reply::Reply;
@@ -49,7 +50,7 @@ fn subject(registered: &[String]) -> Value {
     json!({ "registered": registered })
 }
 
-impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, S, P> {
     pub(crate) async fn propose_core_key(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         let body = body::read::<ProposeCoreKey>(call.request)?;
         let thumbprint = body.fields.thumbprint.unwrap_or_default();

@@ -6,6 +6,7 @@
 mod acts;
 mod call;
 mod core_keys;
+mod erasure;
 mod proposals;
 mod reads;
 mod registry;
@@ -18,7 +19,7 @@ use api::reply::Reply;
 use application::backoff::{Limits, retry};
 use application::crypto::Keys;
 use application::error::HandlerError;
-use application::ports::{KeyService, LogPublicKey, ReadLog};
+use application::ports::{ForgetPush, KeyService, LogPublicKey, ReadLog};
 use application::serve::Handler;
 use application::usage::Usage;
 use call::Call;
@@ -33,32 +34,41 @@ use store::client::Table;
 const POLICY: &Policy = &Policy::CURRENT;
 
 /// Answers the acquirer's operators.
-pub struct Operator<T, K, B, S> {
+pub struct Operator<T, K, B, S, P> {
     store: Store<T>,
     keys: Keys<K>,
     log: PublishedLog<B, S>,
     roles: OperatorRoles,
+    push: P,
+    /// How long the records of a closed account must be kept.
+    retention_s: i64,
 }
 
-impl<T, K, B, S> Operator<T, K, B, S> {
+impl<T, K, B, S, P> Operator<T, K, B, S, P> {
     /// Creates the function from its store, its keys and the log of the histories. `roles`: the roles whose sessions are
-    /// operators.
+    /// operators. `push`: where devices are registered. `retention_s`: how long the records of a closed account must be kept.
     pub const fn new(
         store: Store<T>,
         keys: Keys<K>,
         log: PublishedLog<B, S>,
         roles: OperatorRoles,
+        push: P,
+        retention_s: i64,
     ) -> Self {
         Self {
             store,
             keys,
             log,
             roles,
+            push,
+            retention_s,
         }
     }
 }
 
-impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Handler for Operator<T, K, B, S> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P: ForgetPush> Handler
+    for Operator<T, K, B, S, P>
+{
     type Route = OperatorRoute;
 
     async fn handle(
@@ -90,6 +100,10 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Handler for Operator<
             OperatorRoute::ReadUnmasked => self.read_unmasked(&call).await,
             OperatorRoute::ProposeUnmask => self.propose_of(&call, ProposalKind::Unmask).await,
             OperatorRoute::ApproveUnmask => self.approve(&call, ProposalKind::Unmask).await,
+            OperatorRoute::ShowErasure => self.show_erasure(&call).await,
+            OperatorRoute::ProposeErase => self.propose_of(&call, ProposalKind::Erase).await,
+            OperatorRoute::ApproveErase => self.approve(&call, ProposalKind::Erase).await,
+            OperatorRoute::Erase => self.erase(&call).await,
             OperatorRoute::Resend => self.resend(&call).await,
             OperatorRoute::ClearLogins => self.clear_logins(&call).await,
             OperatorRoute::CreateMerchant => self.create_merchant(&call).await,
@@ -116,7 +130,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Handler for Operator<
     }
 }
 
-impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, S, P> {
     /// Records the call. Without a record, nothing is shown and nothing changes.
     async fn audit(&self, call: &Call<'_>) -> Result<(), HandlerError> {
         let entry = AuditEntry {

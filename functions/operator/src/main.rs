@@ -3,9 +3,9 @@
 use api::operator::OperatorRoles;
 use application::init;
 use application::ports::HashKey;
-use aws::settings::{Aws, env};
+use aws::settings::{Aws, env, env_days};
 use aws::{logging, runtime};
-use domain::policy::Policy;
+use domain::policy::{DAY_S, Policy};
 use lambda_runtime::Error;
 use operator::Operator;
 use proof::published::PublishedLog;
@@ -20,6 +20,7 @@ async fn main() -> Result<(), Error> {
     init::warm(&store, &keys).await;
     let roles = OperatorRoles::parse(&env("OPERATOR_ROLE_ARNS").unwrap_or_default());
     let log = PublishedLog::new(aws.log_bucket()?, aws.log_signer()?, env("LOG_NAME")?);
-    let handler = Operator::new(store, keys, log, roles);
+    let retention_s = i64::from(env_days("RETENTION_DAYS")?) * DAY_S;
+    let handler = Operator::new(store, keys, log, roles, aws.push(), retention_s);
     runtime::serve(&handler).await
 }

@@ -4,13 +4,13 @@ use crate::call::{Call, malformed};
 use crate::{Operator, POLICY, acts, values};
 use api::body::{self, Body};
 use api::operator::{
-    Approve, ChangeContact, Proposal as Shown, Proposals, ProposeOf, ProposeUnfreeze,
+    Approve, ChangeContact, Made, Proposal as Shown, Proposals, ProposeOf, ProposeUnfreeze,
 };
 use api::replies::{PAGE_READ, Text};
 use api::reply::Reply;
 use api::requests::Empty;
 use application::error::HandlerError;
-use application::ports::{KeyService, LogPublicKey, ReadLog, Selector};
+use application::ports::{KeyService, LoadMerchant as _, LogPublicKey, ReadLog, Selector};
 use application::transact::{Learned, Loaded, nothing_to_prepare};
 use domain::decide::{Approval, Command, subject};
 use domain::error_code::ErrorCode;
@@ -22,17 +22,10 @@ use domain::policy::Policy;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use domain::transition::Transition;
-use serde::Serialize;
 use serde_json::{Value, json};
 use store::client::Table;
 
-/// A new proposal.
-#[derive(Serialize)]
-pub(crate) struct Made {
-    pub(crate) proposal_id: Text<ProposalId>,
-}
-
-impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, S, P> {
     pub(crate) async fn list_proposals(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         let before = call.request.query.get("cursor").map(|cursor| {
             let id = ProposalId::parse(cursor);
@@ -103,7 +96,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> 
         let proposal_id = ProposalId::new(call.now, &self.keys.random()?);
         let text = canonical(&values);
         let read = self.merchant(&merchant_id).await?;
-        let selector = selector_of(kind, &read);
+        let selector = selector_of(kind, Some(&read));
         let ctx = self.context(call, merchant_id, canonical_body).await?;
         let plan = async |loaded: &Loaded, _: &Learned| {
             let merchant = &loaded.merchant;
@@ -143,8 +136,9 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> 
         let shown = fields.digest.ok_or_else(|| malformed("digest"))?;
         let proposal_id = call.proposal_id()?;
         let (first, merchant_id) = self.proposal_of(&proposal_id, kind).await?;
-        let read = self.merchant(&merchant_id).await?;
-        let selector = selector_of(kind, &read);
+        // A repeated approval finds no merchant if it was erased.
+        let read = self.store.load(&merchant_id, Selector::Latest).await?;
+        let selector = selector_of(kind, read.as_ref());
         let ctx = self.context(call, merchant_id, &canonical).await?;
         let plan = async |loaded: &Loaded, _: &Learned| {
             let profile = &loaded.merchant.profile;
@@ -218,14 +212,15 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> 
 }
 
 /// The rebind that the act of a proposal needs: an unfreeze ends the last activation.
-fn selector_of(kind: ProposalKind, merchant: &Merchant) -> Selector<'static> {
-    let last = merchant.state.last_activation.as_ref();
+fn selector_of(kind: ProposalKind, merchant: Option<&Merchant>) -> Selector<'static> {
+    let last = merchant.and_then(|merchant| merchant.state.last_activation.as_ref());
     let number = last.map(|last| last.number).filter(|number| *number > 0);
     match kind {
         ProposalKind::Unfreeze => number.map_or(Selector::Latest, Selector::Announced),
         ProposalKind::ContactChange
         | ProposalKind::Close
         | ProposalKind::Unmask
+        | ProposalKind::Erase
         | ProposalKind::CoreKey => Selector::Latest,
     }
 }

@@ -3,7 +3,10 @@
 use crate::call::{Call, malformed};
 use crate::{Operator, POLICY};
 use api::body;
-use api::operator::{Account, AuditedEvents, Log, LookUp, Merchant, Overdue, Proofs, Receipt};
+use api::operator::{
+    Account, AuditedEvents, Log, LookUp, Merchant, Overdue, OverdueList, PayoutOfMerchant, Proofs,
+    Receipt,
+};
 use api::replies::{PAGE, PAGE_READ, Page, Payout, Text, Time};
 use api::reply::Reply;
 use application::crypto::HashPurpose;
@@ -17,22 +20,13 @@ use domain::merchant::Merchant as DomainMerchant;
 use domain::pii::typed::{Field, fold};
 use domain::policy::HOUR_S;
 use domain::rejection::Rejection;
-use serde::Serialize;
 use serde_json::json;
 use store::client::Table;
 
 /// The most entries of a list of what is overdue. Once they are done, the next ones are listed.
 const OVERDUE_MAX: usize = 200;
 
-/// A payout with its merchant.
-#[derive(Serialize)]
-struct OfMerchant {
-    merchant_id: Text<MerchantId>,
-    #[serde(flatten)]
-    payout: Payout,
-}
-
-impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, S, P> {
     pub(crate) async fn show_merchant(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         let merchant = self.merchant(&call.merchant_id()?).await?;
         Ok(Reply::json(
@@ -92,7 +86,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> 
             }
         }
         items.truncate(OVERDUE_MAX);
-        Ok(Reply::json(200, &json!({ "items": items })))
+        Ok(Reply::json(200, &OverdueList { items }))
     }
 
     pub(crate) async fn show_log(&self) -> Result<Reply, HandlerError> {
@@ -130,7 +124,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> 
             payout,
         } = known.ok_or_else(not_found)?;
         let merchant = self.merchant(&merchant_id).await?;
-        let shown = OfMerchant {
+        let shown = PayoutOfMerchant {
             payout: Payout::new(&merchant, &payout, POLICY, call.now),
             merchant_id: Text(merchant_id),
         };

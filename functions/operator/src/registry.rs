@@ -3,7 +3,8 @@
 use crate::call::{Call, malformed};
 use crate::{Operator, POLICY, values};
 use api::body::{self, Body};
-use api::operator::{ChangeContact, NewMerchant, merchant_refused};
+use api::operator::{Account, ChangeContact, NewMerchant, merchant_refused};
+use api::replies::Text;
 use api::reply::Reply;
 use api::requests::Empty;
 use application::backoff::{Limits, retry};
@@ -13,11 +14,10 @@ use application::transact::{Learned, Loaded};
 use domain::decide::Command;
 use domain::onboarding::{CreatedBy, FieldFault};
 use domain::operator::{BY_REGISTRY, ProposalKind};
-use serde_json::json;
 use store::client::Table;
 use store::onboard::OnboardError;
 
-impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, S, P> {
     /// Creates a merchant. A repetition is recognised by its content, for ever.
     pub(crate) async fn create_merchant(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         body::check_size(call.request)?;
@@ -42,7 +42,9 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> 
         });
         match created.await? {
             faults if faults.is_empty() => {
-                let created = json!({"merchant_id": new.merchant_id.as_str()});
+                let created = Account {
+                    merchant_id: Text(new.merchant_id.clone()),
+                };
                 Ok(Reply::json(201, &created))
             }
             faults => refused(faults),

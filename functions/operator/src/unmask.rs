@@ -17,7 +17,7 @@ use store::client::Table;
 /// Events that are read at once.
 const PAGE: u8 = 100;
 
-impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, S, P> {
     /// The proposal is marked before the reply, so a reading whose reply is lost needs another proposal.
     pub(crate) async fn read_unmasked(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         body::read::<Empty>(call.request)?;

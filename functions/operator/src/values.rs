@@ -110,7 +110,7 @@ pub(crate) fn shown(mut values: Value) -> Value {
     values
 }
 
-impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> {
+impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, S, P> {
     /// The command that the values mean.
     pub(crate) async fn command(
         &self,
@@ -131,6 +131,13 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Operator<T, K, B, S> 
         }
         if kind == ProposalKind::Unmask {
             return Ok(Command::Unmask { reason });
+        }
+        if kind == ProposalKind::Erase {
+            let retention_s = self.retention_s;
+            return Ok(Command::Erase {
+                reason,
+                retention_s,
+            });
         }
         let value = match text("change") {
             Some("phone") => {

@@ -181,6 +181,7 @@ Exit codes:
 Leaves behind:
   infra/openapi.json                   OpenAPI 3.1
   infra/openapi-3.0.json               OpenAPI 3.0.3
+  infra/operator/openapi.json          OpenAPI 3.1 of the operator's API
   infra/operator/merchant.schema.json  JSON Schema of a line of `rebindctl merchants import`
 
 Examples:

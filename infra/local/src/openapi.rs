@@ -11,7 +11,7 @@ use crate::paths::workspace;
 /// A generated description.
 #[derive(Clone, Copy, Debug)]
 pub enum Description {
-    /// `infra/openapi.json`, its copy in OpenAPI 3.0.3, and the schema of a new merchant.
+    /// `infra/openapi.json`, its copy in OpenAPI 3.0.3, the description of the operator's API, and the schema of a new merchant.
     OpenApi,
     /// `infra/asyncapi.json`.
     AsyncApi,
@@ -25,10 +25,13 @@ fn files(description: Description) -> Result<Vec<(PathBuf, String)>, Error> {
         Description::OpenApi => {
             let document = api::openapi::document();
             resolve(&document, &document)?;
+            let operators = api::operator::openapi::document();
+            resolve(&operators, &operators)?;
             let old = api::openapi::to_3_0(&document);
             Ok(vec![
                 file("openapi.json", &document),
                 file("openapi-3.0.json", &old),
+                file("operator/openapi.json", &operators),
                 file(
                     "operator/merchant.schema.json",
                     &api::operator::new_merchant_schema(),

@@ -128,6 +128,16 @@ pub(crate) enum OfMerchant {
         /// The merchant's id
         id: String,
     },
+    /// Show what an erasure would remove and keep, and what forbids it; after one, how far it is
+    Erasure {
+        /// The merchant's id
+        id: String,
+    },
+    /// Remove what is left of an erased merchant. Repeat it until the reply is done
+    Erase {
+        /// The merchant's id
+        id: String,
+    },
     /// Record that the owner was informed of a change that waits for it
     ConfirmNotified {
         /// The merchant's id
@@ -167,6 +177,8 @@ impl OfMerchant {
             Self::EndSessions { id } => act("end-sessions", id, json!({})),
             Self::Resend { id, sequence } => act("resend", id, json!({ "sequence": sequence })),
             Self::Overdue => Request::get(path(&["overdue"])),
+            Self::Erasure { id } => Request::get(path(&["merchants", id, "erasure"])),
+            Self::Erase { id } => act("erase", id, json!({})),
             Self::ClearLogins { id } => act("clear-logins", id, json!({})),
             Self::ConfirmNotified { id, rebind } => {
                 act("confirm-notified", id, json!({ "rebind_id": rebind }))
@@ -248,6 +260,12 @@ pub(crate) enum Proposals {
         #[arg(long, value_name = "ID")]
         merchant: String,
     },
+    /// Propose to erase a merchant's personal data. `merchants erasure` shows what it would do
+    Erase {
+        /// The merchant's id
+        #[arg(long, value_name = "ID")]
+        merchant: String,
+    },
     /// Propose to read a merchant's personal data in full, once
     Unmask {
         /// The merchant's id
@@ -297,6 +315,8 @@ pub(crate) enum Kind {
     Close,
     /// One reading of personal data
     Unmask,
+    /// The erasure of a merchant
+    Erase,
     /// A key of the core system
     CoreKey,
 }
@@ -320,6 +340,7 @@ impl Proposals {
                 propose("contact-change", body)
             }
             Self::Close { merchant } => propose("close", json!({ "merchant_id": merchant })),
+            Self::Erase { merchant } => propose("erase", json!({ "merchant_id": merchant })),
             Self::Unmask { merchant } => propose("unmask", json!({ "merchant_id": merchant })),
             Self::Read { id } => Request::post(path(&["acts", "read-unmasked", id]), json!({})),
             Self::CoreKey { thumbprint, remove } => propose(
@@ -386,6 +407,8 @@ mod tests {
                 sequence: 1,
             },
             OfMerchant::Overdue,
+            OfMerchant::Erasure { id: id() },
+            OfMerchant::Erase { id: id() },
             OfMerchant::ClearLogins { id: id() },
             OfMerchant::ConfirmNotified {
                 id: id(),
@@ -411,6 +434,7 @@ mod tests {
             },
             Proposals::ContactChange { merchant: id() },
             Proposals::Close { merchant: id() },
+            Proposals::Erase { merchant: id() },
             Proposals::Unmask { merchant: id() },
             Proposals::Read { id: id() },
             Proposals::CoreKey {
@@ -421,6 +445,7 @@ mod tests {
             approve(Kind::ContactChange),
             approve(Kind::Close),
             approve(Kind::Unmask),
+            approve(Kind::Erase),
             approve(Kind::CoreKey),
             Proposals::Withdraw { id: id() },
         ];

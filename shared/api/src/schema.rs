@@ -2,7 +2,7 @@
 
 use crate::replies::{Text, Time};
 use domain::error_code::ErrorCode;
-use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
+use domain::ids::{CardId, MerchantId, PayoutId, ProposalId, RebindId};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -60,6 +60,9 @@ components! {
     };
     Text<MerchantId>, "MerchantId", "A merchant, as the acquirer names it.", {
         "type": "string", "pattern": "^mer_[0-9A-Za-z_]{1,40}$", "maxLength": 44, "examples": ["mer_plain_1"]
+    };
+    Text<ProposalId>, "ProposalId", "A proposal.", {
+        "type": "string", "pattern": "^prp_[0-9A-Za-z]{26}$", "maxLength": 30, "examples": ["prp_006b02cb63bcdfghjklmnpqrst"]
     };
     Text<PayoutId>, "PayoutId", "A payout, as the acquirer's core system names it.", {
         "type": "string", "pattern": "^pay_[0-9A-Za-z_]{1,40}$", "maxLength": 44, "examples": ["pay_sandbox_1"]
@@ -160,9 +163,9 @@ pub mod rules {
                     "then": { "properties": { "ended_reason": false } },
                 },
                 {
-                    "description": "Only a test transfer undoes an activation.",
+                    "description": "A test transfer undoes an activation, and so does an unfreeze to the old card.",
                     "if": { "properties": { "state": { "const": "reverted" } } },
-                    "then": { "properties": { "ended_reason": { "const": "TEST_TXN_FAILED" } } },
+                    "then": { "properties": { "ended_reason": { "enum": ["TEST_TXN_FAILED", "ACCOUNT_FROZEN"] } } },
                 },
                 {
                     "description": "Only an open rebind has a challenge, and a standby card that is being activated.",

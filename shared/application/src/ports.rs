@@ -452,6 +452,13 @@ pub enum Pushed {
     NotConfigured,
 }
 
+/// Removes a device from the push service.
+pub trait ForgetPush {
+    /// Removes what the service keeps about this token. A token that it does not know is no error.
+    async fn forget(&self, platform: PushPlatform, token: &Secret<String>)
+    -> Result<(), PortError>;
+}
+
 /// Hands a push notification to its platform.
 pub trait SendPush {
     /// `token`: the platform's address of one app on one phone. Any holder can send to that phone.

@@ -159,7 +159,12 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
     pub async fn load(&self, selector: Selector<'_>) -> Result<Loaded, HandlerError> {
         let (merchant, key_use) = self.look_up(selector).await?;
         let Some(presented) = &self.session else {
-            let merchant = merchant.ok_or_else(|| Rejection::new(ErrorCode::NotFound))?;
+            let Some(merchant) = merchant else {
+                // The first run of this request may have erased the merchant.
+                return Err(self
+                    .refusal(Rejection::new(ErrorCode::NotFound), None)
+                    .await);
+            };
             return Ok(Loaded::by_system(merchant));
         };
         let merchant = merchant.ok_or_else(token::dead)?;
@@ -264,7 +269,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
             }
             let mut transition = match self.decide(&before.merchant, write.command.clone()) {
                 Ok(transition) => transition,
-                Err(refusal) => return Err(self.refusal(refusal, &before).await),
+                Err(refusal) => return Err(self.refusal(refusal, before.key_use.as_ref()).await),
             };
             if self.has_nothing_to_write(&transition) {
                 return Ok(self.unchanged(before, transition.outcome));
@@ -365,12 +370,16 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         }
     }
 
-    /// Returns a rejection that changed nothing. A request that was answered before gets its stored reply.
-    async fn refusal(&self, refusal: Rejection, before: &Loaded) -> HandlerError {
+    /// Returns a rejection that changed nothing. `key_use`: the earlier use of the key, if it was read. A request that was answered before gets its stored reply.
+    async fn refusal(
+        &self,
+        refusal: Rejection,
+        key_use: Option<&IdempotencyLookup>,
+    ) -> HandlerError {
         let Some(key) = &self.idempotency else {
             return refusal.into();
         };
-        let found = match &before.key_use {
+        let found = match key_use {
             Some(used @ (IdempotencyLookup::Reply(_) | IdempotencyLookup::OtherBody)) => {
                 Ok(used.clone())
             }

@@ -3,7 +3,7 @@
 //! SNS disables an endpoint as soon as the platform refuses its token once, even for a temporary reason, and the app does
 //! not talk to SNS to enable it again. So an unusable endpoint is first enabled, then recreated, and only then given up.
 
-use application::ports::{PortError, Pushed, SendPush};
+use application::ports::{ForgetPush, PortError, Pushed, SendPush};
 use aws_sdk_sns::Client;
 use aws_sdk_sns::config::http::HttpResponse;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
@@ -107,6 +107,12 @@ impl Push {
         }
     }
 
+    async fn delete(&self, endpoint: &str) -> Result<(), PortError> {
+        let deleted = self.client.delete_endpoint().endpoint_arn(endpoint);
+        let deleted = deleted.send().await.map(|_| ());
+        deleted.map_err(|error| push_error(&error))
+    }
+
     async fn publish(&self, endpoint: &str, message: &str) -> Result<Delivery, PortError> {
         let published = self
             .client
@@ -156,8 +162,7 @@ impl SendPush for Push {
         if delivery == Delivery::Accepted {
             return Ok(Pushed::Sent);
         }
-        let deleted = self.client.delete_endpoint().endpoint_arn(&endpoint);
-        deleted.send().await.map_err(|error| push_error(&error))?;
+        self.delete(&endpoint).await?;
         let Some(endpoint) = self.endpoint(application, token).await? else {
             return Ok(Pushed::Gone);
         };
@@ -165,6 +170,23 @@ impl SendPush for Push {
             Delivery::Accepted => Pushed::Sent,
             Delivery::Disabled | Delivery::Missing => Pushed::Gone,
         })
+    }
+}
+
+impl ForgetPush for Push {
+    /// SNS names an endpoint only when it creates or finds it.
+    async fn forget(
+        &self,
+        platform: PushPlatform,
+        token: &Secret<String>,
+    ) -> Result<(), PortError> {
+        let Some(application) = self.application(platform) else {
+            return Ok(());
+        };
+        match self.endpoint(application, token).await? {
+            Some(endpoint) => self.delete(&endpoint).await,
+            None => Ok(()),
+        }
     }
 }
 

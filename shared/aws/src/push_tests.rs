@@ -121,12 +121,12 @@ async fn push(platform: PushPlatform, answers: impl IntoIterator<Item = Answer>)
     push_with(platform, Some(APNS), Some(FCM), answers).await
 }
 
-async fn push_with(
-    platform: PushPlatform,
+/// A service with these applications and answers.
+fn scripted(
     apns: Option<&str>,
     fcm: Option<&str>,
     answers: impl IntoIterator<Item = Answer>,
-) -> Run {
+) -> (Push, Script) {
     let script = Script {
         answers: Arc::new(Mutex::new(answers.into_iter().collect())),
         requests: Arc::default(),
@@ -144,7 +144,16 @@ async fn push_with(
         .build();
     let owned = |arn: Option<&str>| arn.map(str::to_owned);
     let push = Push::new(publishing_client(&config), owned(apns), owned(fcm));
+    (push, script)
+}
 
+async fn push_with(
+    platform: PushPlatform,
+    apns: Option<&str>,
+    fcm: Option<&str>,
+    answers: impl IntoIterator<Item = Answer>,
+) -> Run {
+    let (push, script) = scripted(apns, fcm, answers);
     let log = Arc::new(Mutex::new(Vec::new()));
     let writer = Arc::clone(&log);
     let subscriber = tracing_subscriber::fmt()
@@ -383,5 +392,37 @@ async fn failed_publish_is_classified_and_not_retried() {
             );
             assert!(error.to_string().ends_with(code), "{error}");
         }
+    }
+}
+
+#[tokio::test]
+async fn forgotten_token_loses_its_endpoint() {
+    let malformed = refused("InvalidParameter", "Invalid parameter: Token Reason: bad");
+    let (create, delete) = ("CreatePlatformEndpoint", "DeleteEndpoint");
+    for (fcm, answers, actions, is_done) in [
+        (
+            Some(FCM),
+            vec![Answer::Made(ENDPOINT), Answer::Done],
+            vec![create, delete],
+            true,
+        ),
+        (Some(FCM), vec![malformed], vec![create], true),
+        (
+            Some(FCM),
+            vec![Answer::Made(ENDPOINT), Answer::Lost],
+            vec![create, delete],
+            false,
+        ),
+        (None, vec![], vec![], true),
+    ] {
+        let (push, script) = scripted(None, fcm, answers);
+        let token = Secret::new(TOKEN.to_owned());
+        let forgotten = push.forget(PushPlatform::Fcm, &token).await;
+        assert_eq!(forgotten.is_ok(), is_done, "{forgotten:?}");
+        let requests = script.requests.lock().unwrap();
+        let sent: Vec<&str> = requests.iter().map(|one| one["Action"].as_str()).collect();
+        assert_eq!(sent, actions);
+        let deleted = requests.iter().find(|one| one["Action"] == delete);
+        assert!(deleted.is_none_or(|one| one["EndpointArn"] == ENDPOINT));
     }
 }

@@ -263,6 +263,17 @@ pub fn env(name: &'static str) -> Result<String, PortError> {
     variable(name).ok_or_else(|| PortError::Permanent("environment", format!("{name} is not set")))
 }
 
+/// Reads a number of days from the environment.
+///
+/// # Errors
+/// `Permanent` with the name of the variable when it is not set or not a number.
+pub fn env_days(name: &'static str) -> Result<u32, PortError> {
+    env(name)?.parse().map_err(|_| {
+        let message = format!("{name} must be a number of days");
+        PortError::Permanent("environment", message)
+    })
+}
+
 #[expect(clippy::disallowed_methods, reason = "settings are read here only")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()

@@ -103,5 +103,7 @@ vocabulary! {
         Unmasked = "unmasked",
         /// An operator cleared the failed logins of the account.
         LoginsCleared = "logins_cleared",
+        /// Two operators erased the merchant's personal data. The last event of its history.
+        Erased = "erased",
     }
 }

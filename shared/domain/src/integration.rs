@@ -34,6 +34,8 @@ pub enum PublicState {
     Frozen,
     /// Of the account: closed for good.
     Closed,
+    /// Of the merchant: erased.
+    Erased,
 }
 
 impl PublicState {
@@ -46,6 +48,7 @@ impl PublicState {
             Self::Payout(state) => state.as_str(),
             Self::Frozen => "frozen",
             Self::Closed => "closed",
+            Self::Erased => "erased",
         }
     }
 }
@@ -124,6 +127,10 @@ pub fn integration(event: &Event) -> Option<Integration<'_>> {
         }),
         Event::Closed(_) => Some(Integration {
             state: Some(PublicState::Closed),
+            ..Integration::default()
+        }),
+        Event::Erased(_) => Some(Integration {
+            state: Some(PublicState::Erased),
             ..Integration::default()
         }),
         Event::Unfrozen(event) => Some(Integration {

@@ -22,6 +22,7 @@ pub mod contact;
 pub mod decide;
 pub mod device;
 pub mod device_counts;
+pub mod erasure;
 pub mod error_code;
 pub mod event_kind;
 pub mod format;

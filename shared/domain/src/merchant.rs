@@ -133,6 +133,8 @@ pub struct MerchantState {
     pub frozen: Option<Frozen>,
     /// When the acquirer closed the account.
     pub closed_at: Option<Timestamp>,
+    /// When two operators erased the merchant. No use case reads such a merchant.
+    pub erased_at: Option<Timestamp>,
     /// When the owner was last notified of wrong freeze codes.
     pub freeze_guesses_notified_at: Option<Timestamp>,
     /// The times of SMS about devices, push devices and settings.
@@ -181,6 +183,7 @@ impl MerchantState {
             security_changed_at: None,
             frozen: None,
             closed_at: None,
+            erased_at: None,
             freeze_guesses_notified_at: None,
             notice_sms: Window::default(),
             lost_at: None,
@@ -353,6 +356,9 @@ impl MerchantState {
     /// When the clean-up must next process this merchant. `now` is the time of the write.
     #[must_use]
     pub fn due_at(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.erased_at.is_some() {
+            return None;
+        }
         let cooldown = self
             .cooldown_until
             .filter(|_| self.cooldown_end_unannounced);

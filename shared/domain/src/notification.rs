@@ -172,8 +172,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
             ProposalKind::Unfreeze => to_merchant(Sms::UnfreezeProposed),
             ProposalKind::ContactChange => to_merchant(Sms::ContactChangeProposed),
             ProposalKind::Close => to_merchant(Sms::CloseProposed),
-            ProposalKind::Unmask => None,
-            ProposalKind::CoreKey => None,
+            ProposalKind::Unmask | ProposalKind::Erase | ProposalKind::CoreKey => None,
         },
         Event::FreezeCodeGuessed(_) => to_merchant(Sms::FreezeCodeGuessed),
         Event::IdentityMatched(_) => to_push(Sms::PushCodeAsked),
@@ -228,6 +227,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         | Event::SessionsEnded(_)
         | Event::LoginsCleared(_)
         | Event::Unmasked(_)
+        | Event::Erased(_)
         | Event::PushTargetRefreshed(_)
         | Event::MerchantCreated(_) => None,
     }

@@ -121,6 +121,8 @@ vocabulary! {
         Close = "close",
         /// One reading of the merchant's personal data in full.
         Unmask = "unmask",
+        /// The erasure of the merchant's personal data.
+        Erase = "erase",
         /// A key that card numbers may be released to.
         CoreKey = "core_key",
     }

@@ -29,6 +29,9 @@ pub struct PayoutTime {
 }
 
 impl PayoutTime {
+    /// The start of the day.
+    pub const MIDNIGHT: Self = Self { hour: 0, minute: 0 };
+
     /// Parses exactly `HH:MM`, from `00:00` to `23:59`. `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -82,6 +82,10 @@ pub(super) fn is_rebind_sk(sk: &str) -> bool {
     sk.starts_with("R#")
 }
 
+/// The sort keys of what an erasure removes from a merchant's partition, by ranges: encrypted card numbers, push targets and
+/// rebinds.
+pub(super) const ERASED: [(&str, &str); 3] = [("C#", "C#~"), ("N#", "N#~"), ("R#", "R#~")];
+
 /// The sort key of an event.
 pub(super) fn event_sk(seq: u64) -> String {
     format!("E#{seq:010}")

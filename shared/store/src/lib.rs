@@ -9,7 +9,7 @@
 //! | `M#<merchant>`, `E#<seq>` | a history event; outbox of its notifications (`notice`) | once; its outbox part until sent |
 //! | `M#<merchant>`, `R#<number>` | a rebind, with the encrypted number of its card until it ends, and with claims (`c_…`) | each step |
 //! | `M#<merchant>`, `Y` | the merchant state: version, pointer, cooldown, settings, counters, sessions (`s0`–`s4`) | each step |
-//! | § `M#<merchant>`, `Z` | the profile: the acquirer's record of the merchant, and a keyed hash of what it was created from | by the acquirer |
+//! | § `M#<merchant>`, `Z` | the profile: the acquirer's record of the merchant, and a keyed hash of what it was created from; or the time of its erasure | by the acquirer |
 //! | `M#<merchant>`, `N#<id>#<tag>` | a push target with its encrypted token | by the merchant |
 //! | `M#<merchant>`, `P#<time>#<payout>` | a pending payout | created, assigned, being paid; deleted once sent or returned |
 //! | `O#<payout>`, `O` | a payout under the acquirer's id, which makes its creation idempotent | with each change |
@@ -49,6 +49,8 @@
 //! | a new merchant: profile, account, state, event, card, holders | 1 get, 1 transaction | 1 RRU, 2 WRU an item |
 //! | freeze: account, merchant, transaction | 3 calls | 2 RRU, 6 WRU and more |
 //! | wrong freeze code: account, merchant, two counts | 4 calls | 2 RRU, 2 WRU |
+//! | erasure, of each card | 2 transactions | 4 WRU |
+//! | erasure, of up to 100 rebinds, card numbers and push targets | 1 query, 1 transaction | 1 RRU per 4 KB, 2 WRU an item |
 //! | pseudonym of a merchant; for the first event | 1 get; 1 update more | 1 RRU; 1 WRU more |
 //! | due items | 1 query per month and shard, and 1 more per 200 due items | 0.5 RRU, and 0.5 per 4 KB of keys |
 //!
@@ -80,6 +82,7 @@ pub mod client;
 mod commit;
 pub mod due;
 mod entry;
+pub mod erasure;
 mod freeze;
 mod idempotency;
 pub mod item;

@@ -10,7 +10,7 @@ use application::ports::{
 };
 use domain::history::ChainedEvent;
 use domain::ids::{CardId, MerchantId, RebindId};
-use domain::merchant::Merchant;
+use domain::merchant::{Merchant, MerchantState};
 use domain::rebind::{Rebind, Sealed};
 use domain::time::Timestamp;
 
@@ -275,16 +275,18 @@ impl<T: Table> Store<T> {
 }
 
 /// Assembles a merchant from merchant state, profile and the rebind among the items. `None` if one of the first two is
-/// missing.
+/// missing, and once the merchant was erased.
 pub(super) fn merchant_of_items(items: &[Item]) -> Result<Option<Merchant>, PortError> {
     let (mut state, mut profile, mut rebind) = (None, None, None);
     for one in items {
         match item::get_s(one, "sk")? {
             STATE => state = Some(merchant_state::read(one)?),
+            PROFILE if profile::is_erased(one)? => return Ok(None),
             PROFILE => profile = Some(profile::read(one)?),
             _ => rebind = Some(rebind::read(one)?),
         }
     }
+    let state = state.filter(|state: &MerchantState| state.erased_at.is_none());
     let (Some(state), Some(profile)) = (state, profile) else {
         return Ok(None);
     };

@@ -59,7 +59,7 @@ impl<T: Table> Store<T> {
         written.await.map(|_| ())
     }
 
-    /// The acquirer's record of a merchant.
+    /// The acquirer's record of a merchant; `None` after an erasure.
     ///
     /// # Errors
     /// When the table cannot be read.
@@ -69,8 +69,10 @@ impl<T: Table> Store<T> {
             only: None,
             consistent: true,
         };
-        let item = self.table.get(get).await?;
-        item.as_ref().map(profile::read).transpose()
+        match self.table.get(get).await? {
+            Some(item) if !profile::is_erased(&item)? => profile::read(&item).map(Some),
+            Some(_) | None => Ok(None),
+        }
     }
 
     /// The items of a change: the profile, and the account with its logins.

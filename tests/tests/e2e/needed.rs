@@ -5,6 +5,7 @@
 //! `tests/template` covers the conditions of the grants, because the local cloud evaluates none of them.
 
 use crate::cleanup::{bank_answers_readably, in_year};
+use crate::operators::{closed_long_ago, erasure_proposed};
 use crate::permissions::{
     DENIED, DENIED_IN_INIT, Probe, REFUSED, Role, asked, asked_until, in_new_process, invoked,
     probe, read, step,
@@ -167,6 +168,7 @@ const RECORD: &[&str] = &["dynamodb:GetItem record"];
 const BATCH: &[&str] = &["dynamodb:BatchGetItem table"];
 const PUT: &[&str] = &["dynamodb:PutItem table"];
 const UPDATE: &[&str] = &["dynamodb:UpdateItem table"];
+const RECORD_DELETE: &[&str] = &["dynamodb:DeleteItem record"];
 const DELETE: &[&str] = &["dynamodb:DeleteItem table"];
 const HISTORY: &[&str] = &["kms:Decrypt history key"];
 const CARD_NUMBER: &[&str] = &["kms:Decrypt card key"];
@@ -496,6 +498,9 @@ async fn operator(live: &LocalCloud) -> Vec<Probe<'_>> {
         "merchant_id": id, "document_number": "110105196302111073", "document_expires_on": "2060-01-01",
     });
     let propose = call("POST", "proposals/contact-change").json(&document);
+    let closed = closed_long_ago(live, 2).await;
+    let approve = erasure_proposed(live, &closed).await;
+    let erase = call("POST", &format!("acts/erase/{}", closed.id)).json(&json!({}));
     let without_process = |probe| in_new_process(live, "operator", probe);
     vec![
         operated(
@@ -524,6 +529,8 @@ async fn operator(live: &LocalCloud) -> Vec<Probe<'_>> {
                 call("POST", "registry/create").json(&line)
             },
         ),
+        operated(live, &[RECORD_DELETE], "200", ("security", approve)),
+        operated(live, &[DELETE], "200", ("security", erase)),
         operated(
             live,
             &[&["dynamodb:Query index"]],

@@ -81,6 +81,56 @@ pub async fn registry_creates_and_closes_a_merchant(live: &LocalCloud) {
         .refused(ErrorCode::SessionExpired);
 }
 
+/// A merchant whose account the registry has closed, twelve years later.
+pub async fn closed_long_ago(live: &LocalCloud, number: u32) -> Profile {
+    let (profile, line) = new_merchant("long", number);
+    profile.set_clock(live.merchant().await.now());
+    for (path, body) in [
+        ("registry/create".to_owned(), line),
+        (format!("registry/close/{}", profile.id), json!({})),
+    ] {
+        let reply = operate(live, "registry", &profile, change(&path, "c", &body)).await;
+        assert!(reply.status < 300, "{reply:?}");
+    }
+    profile.pass_s(12 * 365 * DAY_S);
+    profile
+}
+
+/// Proposes the erasure of a merchant. Returns the approval, without an idempotency key.
+pub async fn erasure_proposed(live: &LocalCloud, merchant: &Profile) -> HttpCall {
+    let body = json!({"merchant_id": merchant.id});
+    let propose = change("proposals/erase", "p", &body);
+    let made = operate(live, "operations", merchant, propose).await.ok(201);
+    let id = made["proposal_id"].as_str().unwrap();
+    let show = call("GET", &format!("proposals/{id}"));
+    let shown = operate(live, "security", merchant, show).await.ok(200);
+    let body = json!({"digest": shown["digest"]});
+    let approve = call("POST", &format!("approvals/erase/{id}"));
+    approve.json(&body).at(merchant.now())
+}
+
+/// Two persons decide, and a third call removes the data. The public event tells the subscribers.
+pub async fn closed_merchant_is_erased(live: &LocalCloud) {
+    let merchant = closed_long_ago(live, 1).await;
+    let plan = || call("GET", &format!("merchants/{}/erasure", merchant.id));
+    let planned = operate(live, "support", &merchant, plan()).await.ok(200);
+    assert_eq!(planned["obstacles"], json!([]), "{planned}");
+    let approve = erasure_proposed(live, &merchant).await;
+    live.operate("security", approve.key("a")).await.ok(200);
+    let show = call("GET", &format!("merchants/{}", merchant.id));
+    let gone = operate(live, "support", &merchant, show).await;
+    gone.refused(ErrorCode::NotFound);
+    let erase = change(&format!("acts/erase/{}", merchant.id), "e", &json!({}));
+    let erased = operate(live, "security", &merchant, erase).await.ok(200);
+    assert_eq!(erased["done"], true);
+    let shown = operate(live, "support", &merchant, plan()).await.ok(200);
+    assert_eq!(shown, erased);
+    let events = call("GET", &format!("merchants/{}/events", merchant.id));
+    let events = operate(live, "support", &merchant, events).await.ok(200);
+    let last = events["items"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["kind"], "erased");
+}
+
 /// IAM decides about routes; the function about persons.
 pub async fn roles_may_call_their_routes_only(live: &LocalCloud) {
     let merchant = live.merchant().await;

@@ -127,7 +127,16 @@ fn granted_elsewhere(function: &str) -> BTreeSet<String> {
         // Shown to be needed on the running system (`tests/e2e/needed.rs`); the condition check by `tests/tests/rotation.rs`.
         "verification" => and(&[CHECK, SECRET, PHONES]),
         // Used during a rotation only (`shared/store/src/onboard.rs`).
-        "operator" => and(&[CHECK, "dynamodb:ConditionCheckItem RecordTable.Arn"]),
+        "operator" => {
+            and(&[CHECK, "dynamodb:ConditionCheckItem RecordTable.Arn"]);
+            for line in of_push(&[
+                "CreatePlatformEndpoint",
+                "SetEndpointAttributes",
+                "DeleteEndpoint",
+            ]) {
+                and(&[&line]);
+            }
+        }
         // Shown to be needed as well. Lambda stores permanently failed events with the function's role; the local cloud does it
         // without the role.
         "cooldown-cleanup" => and(&[QUERY_SECRET, "sqs:SendMessage CleanupFailures.Arn"]),
@@ -136,20 +145,13 @@ fn granted_elsewhere(function: &str) -> BTreeSet<String> {
             for action in STREAM {
                 and(&[&format!("dynamodb:{action} ${{Table.Arn}}/stream/*")]);
             }
-            // No stack here has push applications; the unit tests of `shared/aws/src/push.rs` cover these calls.
-            for application in ["ApnsApplicationArn", "FcmApplicationArn"] {
-                let endpoints = json!(["${Endpoints}/*", {"Endpoints": [":endpoint/", [":app/", application]]}]);
-                for action in [
-                    "CreatePlatformEndpoint",
-                    "Publish",
-                    "SetEndpointAttributes",
-                    "DeleteEndpoint",
-                ] {
-                    and(&[
-                        &format!("sns:{action} {application}"),
-                        &format!("sns:{action} {endpoints}"),
-                    ]);
-                }
+            for line in of_push(&[
+                "CreatePlatformEndpoint",
+                "Publish",
+                "SetEndpointAttributes",
+                "DeleteEndpoint",
+            ]) {
+                and(&[&line]);
             }
         }
         "events" => {
@@ -164,6 +166,20 @@ fn granted_elsewhere(function: &str) -> BTreeSet<String> {
         _ => {}
     }
     granted.into_iter().collect()
+}
+
+/// The calls of the push service. No stack here has push applications; the unit tests of `shared/aws/src/push.rs` cover them.
+fn of_push(actions: &[&str]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for application in ["ApnsApplicationArn", "FcmApplicationArn"] {
+        let endpoints =
+            json!(["${Endpoints}/*", {"Endpoints": [":endpoint/", [":app/", application]]}]);
+        for action in actions {
+            lines.push(format!("sns:{action} {application}"));
+            lines.push(format!("sns:{action} {endpoints}"));
+        }
+    }
+    lines
 }
 
 #[test]
@@ -265,6 +281,7 @@ fn only_the_operators_function_writes_the_record() {
                 let operators = [
                     "dynamodb:UpdateItem",
                     "dynamodb:PutItem",
+                    "dynamodb:DeleteItem",
                     "dynamodb:ConditionCheckItem",
                 ];
                 let writes = function == "operator" && operators.contains(&granted.action.as_str());

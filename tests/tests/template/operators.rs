@@ -3,7 +3,9 @@
 use super::walk::{POLICY, Walk, is};
 use serde_json::{Value, json};
 use tests::new_merchants::new_merchant;
-use tests::operators::{OPERATIONS, Person, REGISTRY, SECURITY, SUPPORT, call, change};
+use tests::operators::{
+    OPERATIONS, Person, REGISTRY, RETENTION_S, SECURITY, SUPPORT, call, change,
+};
 use tests::secrets::Kind;
 use tests::transport::HttpCall;
 
@@ -14,6 +16,7 @@ impl Walk {
         app.request(self.card("6222020000009001108")).await;
         for path in [
             "merchants/mer_plain_3",
+            "merchants/mer_plain_3/erasure",
             "merchants/mer_plain_3/events",
             "merchants/mer_plain_3/payouts",
             "payouts/pay_sandbox_1",
@@ -87,6 +90,23 @@ impl Walk {
         let id = self.decided("unmask", &unmask).await;
         let read = change(&format!("acts/read-unmasked/{id}"), "r", &json!({}));
         self.operate(&OPERATIONS, read, 200).await;
+        self.the_erasure().await;
+    }
+
+    /// A merchant that was closed long ago.
+    async fn the_erasure(&self) {
+        let (profile, line) = new_merchant("walk", 2);
+        let create = change("registry/create", "c2", &line);
+        self.operate(&REGISTRY, create, 201).await;
+        let id = &profile.id;
+        let close = change(&format!("registry/close/{id}"), "x", &json!({}));
+        self.operate(&REGISTRY, close, 200).await;
+        self.world.pass_s(RETENTION_S);
+        self.decided("erase", &json!({"merchant_id": id})).await;
+        let show = call("GET", &format!("merchants/{id}/erasure"));
+        self.operate(&SUPPORT, show, 200).await;
+        let erase = change(&format!("acts/erase/{id}"), "e", &json!({}));
+        self.operate(&SECURITY, erase, 200).await;
     }
 
     /// An activation whose notification does not arrive is confirmed by an operator. Another one is undone by an unfreeze.

@@ -8,7 +8,7 @@
 )]
 
 mod examples;
-mod numbers;
+pub(crate) mod numbers;
 mod operations;
 mod rejections;
 pub(crate) mod schemas;

@@ -6,7 +6,7 @@ use domain::policy::{DAY_S, HOUR_S, MINUTE_S, Policy};
 use serde_json::Value;
 
 /// Replaces the placeholders in every description and summary.
-pub(super) fn fill(value: &mut Value) {
+pub(crate) fn fill(value: &mut Value) {
     match value {
         Value::Object(members) => {
             for (name, member) in members {

@@ -15,15 +15,18 @@ use schemars::JsonSchema;
 use schemars::generate::{Contract, SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
+/// The schemas of some types, and of those that they refer to.
+macro_rules! definitions {
+    ($contract:expr, $($type:ty),+ $(,)?) => {{
+        let mut generator = crate::openapi::schemas::generator($contract);
+        $(generator.subschema_for::<$type>();)+
+        generator.take_definitions(true)
+    }};
+}
+pub(crate) use definitions;
+
 /// Every schema by its name.
 pub(super) fn components() -> Map<String, Value> {
-    macro_rules! definitions {
-        ($contract:expr, $($type:ty),+ $(,)?) => {{
-            let mut generator = generator($contract);
-            $(generator.subschema_for::<$type>();)+
-            generator.take_definitions(true)
-        }};
-    }
     let replies = definitions!(
         Contract::Serialize,
         Session,
@@ -55,9 +58,7 @@ pub(super) fn components() -> Map<String, Value> {
         requests::CreateFreeze,
     );
     let mut schemas: Map<String, Value> = replies.into_iter().chain(requests).collect();
-    for schema in schemas.values_mut() {
-        tidy(schema);
-    }
+    schemas.values_mut().for_each(tidy);
     let others: Vec<&str> = ErrorCode::ALL
         .iter()
         .filter(|code| !code.is_reply())
@@ -65,9 +66,15 @@ pub(super) fn components() -> Map<String, Value> {
         .collect();
     drop_words(&mut schemas["ErrorCode"], &others);
     name_routes(&mut schemas["NextAction"]);
+    publicly_named(schemas)
+}
+
+/// The same schemas under their public names.
+pub(crate) fn publicly_named(mut schemas: Map<String, Value>) -> Map<String, Value> {
     for (name, public) in PUBLIC_NAMES {
-        let schema = schemas.remove(name).expect("a schema");
-        schemas.insert(public.to_owned(), schema);
+        if let Some(schema) = schemas.remove(name) {
+            schemas.insert(public.to_owned(), schema);
+        }
     }
     schemas.values_mut().for_each(rename);
     schemas
@@ -87,7 +94,7 @@ pub(crate) fn of_events(published: &[EventKind]) -> Map<String, Value> {
 }
 
 /// Removes words of a vocabulary, with their lines in its description.
-fn drop_words(vocabulary: &mut Value, dropped: &[&str]) {
+pub(crate) fn drop_words(vocabulary: &mut Value, dropped: &[&str]) {
     let words = vocabulary["enum"].as_array_mut().expect("words");
     words.retain(|word| !dropped.iter().any(|other| word == other));
     let lines = vocabulary["description"].as_str().expect("a text").lines();
@@ -141,7 +148,7 @@ fn rename(schema: &mut Value) {
     }
 }
 
-fn generator(contract: Contract) -> SchemaGenerator {
+pub(crate) fn generator(contract: Contract) -> SchemaGenerator {
     SchemaSettings::draft2020_12()
         .with(|settings| {
             settings.definitions_path = "/components/schemas".into();
@@ -153,7 +160,7 @@ fn generator(contract: Contract) -> SchemaGenerator {
 
 /// Normalises a schema: objects are closed, an optional member is never null, null is one branch of `anyOf`, integers
 /// have bounds and no width, and a paragraph is one line.
-fn tidy(schema: &mut Value) {
+pub(crate) fn tidy(schema: &mut Value) {
     let Value::Object(members) = schema else {
         return;
     };

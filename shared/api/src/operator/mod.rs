@@ -2,19 +2,27 @@
 //! decides which of them may call a route.
 
 mod caller;
+mod erasure;
 mod grounds;
 pub mod new_merchant;
+#[cfg(feature = "schema")]
+pub mod openapi;
+mod proposal;
 mod replies;
 mod requests;
 mod routes;
 mod sent;
 
 pub use caller::OperatorRoles;
+pub use erasure::{Erasure, ErasurePlan};
 pub use grounds::grounds;
 pub use new_merchant::NewMerchant;
+pub use proposal::{Made, Proposal, Proposals};
+#[cfg(feature = "schema")]
+use replies::MerchantFault;
 pub use replies::{
-    Account, AuditedEvents, Document, Log, Merchant, Overdue, Phone, Proofs, Proposal, Proposals,
-    Receipt, Unmasked, UnmaskedEvent, merchant_refused,
+    Account, AuditedEvents, Document, Log, Merchant, Overdue, OverdueList, PayoutOfMerchant, Phone,
+    Proofs, Receipt, Unmasked, UnmaskedEvent, merchant_refused,
 };
 pub use requests::{
     Approve, ChangeContact, ConfirmNotified, LookUp, ProposeCoreKey, ProposeOf, ProposeUnfreeze,

@@ -1,25 +1,25 @@
-//! The bodies of replies to operators. Personal data is masked; only a proposal shows its values.
+//! The bodies of replies to operators. Personal data is masked.
 
-use crate::replies::{Card, HistoryHead, Rebind, Settlement, Text, Time};
+use crate::replies::{Card, HistoryHead, Payout, Rebind, Settlement, Text, Time};
 use crate::reply::Reply;
 use domain::error_code::ErrorCode;
 use domain::history::ChainedEvent;
-use domain::ids::{MerchantId, ProposalId};
+use domain::ids::MerchantId;
 use domain::merchant::{EntityType, Merchant as DomainMerchant, Profile};
 use domain::notification::Recipient;
 use domain::onboarding::{Fault, FieldFault};
-use domain::operator::{
-    Actor, Proposal as DomainProposal, ProposalKind, ProposalState, ReasonCode,
-};
 use domain::pii::DocumentType;
 use domain::policy::Policy;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 /// The merchant of an account.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Account {
     /// The merchant.
     pub merchant_id: Text<MerchantId>,
@@ -27,6 +27,7 @@ pub struct Account {
 
 /// A phone that is still notified.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Phone {
     /// The phone, masked.
     pub phone_masked: String,
@@ -36,6 +37,7 @@ pub struct Phone {
 
 /// The ID document on record, without its number.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Document {
     /// The kind.
     #[serde(rename = "type")]
@@ -46,6 +48,7 @@ pub struct Document {
 
 /// A freeze.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Frozen {
     /// When it began.
     pub at: Time,
@@ -55,6 +58,7 @@ pub struct Frozen {
 
 /// A merchant as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Merchant {
     /// The id.
     pub merchant_id: Text<MerchantId>,
@@ -168,6 +172,7 @@ impl Merchant {
 
 /// An event, with what became of its notification.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct AuditedEvent {
     /// The event.
     #[serde(flatten)]
@@ -198,6 +203,7 @@ const fn word(to: Recipient) -> &'static str {
 
 /// A merchant's personal data in full. The number of the ID document and those of cards are encrypted for other functions.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Unmasked<'a> {
     /// The merchant.
     pub merchant_id: &'a str,
@@ -215,6 +221,7 @@ pub struct Unmasked<'a> {
 
 /// The personal part of an event.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct UnmaskedEvent {
     /// The event.
     pub sequence: u64,
@@ -224,6 +231,7 @@ pub struct UnmaskedEvent {
 
 /// Something that has been due for long.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Overdue {
     /// The merchant.
     pub merchant_id: Text<MerchantId>,
@@ -235,8 +243,28 @@ pub struct Overdue {
     pub due_at: Time,
 }
 
+/// What has been due for long, oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct OverdueList {
+    /// Once these are done, the next ones are listed.
+    pub items: Vec<Overdue>,
+}
+
+/// A payout with its merchant.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct PayoutOfMerchant {
+    /// The merchant.
+    pub merchant_id: Text<MerchantId>,
+    /// The payout.
+    #[serde(flatten)]
+    pub payout: Payout,
+}
+
 /// Events in order.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct AuditedEvents {
     /// The events, oldest first.
     pub items: Vec<AuditedEvent>,
@@ -259,6 +287,7 @@ impl AuditedEvents {
 
 /// Proofs that lead to one checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Proofs {
     /// The proofs of anchored events, by sequence.
     pub proofs: Vec<Value>,
@@ -270,6 +299,7 @@ pub struct Proofs {
 
 /// The receipt of the log for a whole history.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Receipt {
     /// The merchant.
     pub merchant_id: Text<MerchantId>,
@@ -296,6 +326,7 @@ impl Receipt {
 
 /// The log that anchors the histories.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Log {
     /// The name in its checkpoints.
     pub name: String,
@@ -307,7 +338,8 @@ pub struct Log {
 
 /// A member of a new merchant that is wrong, without its value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct MerchantFault {
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub(super) struct MerchantFault {
     /// The path of the member; empty for the whole body.
     field: String,
     /// What is wrong.
@@ -328,96 +360,3 @@ pub fn merchant_refused(faults: &[FieldFault], support_ref: &str) -> Reply {
     let faults: Vec<MerchantFault> = faults.collect();
     Reply::problem(&malformed, support_ref).with("faults", &faults)
 }
-
-/// A person.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Person {
-    /// The AWS account.
-    pub account: String,
-    /// The name of the session, in lower case.
-    pub person: String,
-}
-
-impl From<&Actor> for Person {
-    fn from(actor: &Actor) -> Self {
-        Self {
-            account: actor.account().to_owned(),
-            person: actor.person().to_owned(),
-        }
-    }
-}
-
-/// A proposal.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Proposal {
-    /// The id.
-    pub proposal_id: Text<ProposalId>,
-    /// What is proposed.
-    pub kind: ProposalKind,
-    /// The merchant; null for a key of the core system.
-    pub merchant_id: Option<Text<MerchantId>>,
-    /// `open`, `approved`, `withdrawn` or `expired`.
-    pub state: &'static str,
-    /// Who proposed it.
-    pub proposer: Person,
-    /// Why.
-    pub reason_code: ReasonCode,
-    /// In the proposer's words.
-    pub comment: String,
-    /// The ticket.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ticket: Option<String>,
-    /// When it was made.
-    pub created_at: Time,
-    /// When it can no longer be approved.
-    pub expires_at: Time,
-    /// Who approved or withdrew it.
-    pub decided_by: Option<Person>,
-    /// The proposed values, where a single proposal is shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub values: Option<Value>,
-    /// What an approval returns, where a single proposal is shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
-}
-
-impl Proposal {
-    /// A proposal without its values.
-    #[must_use]
-    pub fn new(proposal: &DomainProposal, policy: &Policy, now: Timestamp) -> Self {
-        let expires_at = proposal.expires_at(policy);
-        let (state, decided_by) = match &proposal.state {
-            ProposalState::Open if expires_at <= now => ("expired", None),
-            ProposalState::Open => ("open", None),
-            ProposalState::Approved(by, _) => ("approved", Some(by)),
-            ProposalState::Withdrawn(by, _) => ("withdrawn", Some(by)),
-            ProposalState::Read(by, _) => ("read", Some(by)),
-        };
-        Self {
-            proposal_id: Text(proposal.proposal_id.clone()),
-            kind: proposal.kind,
-            merchant_id: proposal.merchant_id.clone().map(Text),
-            state,
-            proposer: (&proposal.proposer).into(),
-            reason_code: proposal.grounds.reason,
-            comment: proposal.grounds.comment.clone(),
-            ticket: proposal.grounds.ticket.clone(),
-            created_at: Time(proposal.at),
-            expires_at: Time(expires_at),
-            decided_by: decided_by.map(Person::from),
-            values: None,
-            digest: None,
-        }
-    }
-
-    /// The same with its values.
-    #[must_use]
-    pub fn with_values(mut self, proposal: &DomainProposal, values: Value) -> Self {
-        self.values = Some(values);
-        self.digest = Some(proposal.digest.clone());
-        self
-    }
-}
-
-/// Proposals.
-pub type Proposals = crate::replies::Page<Proposal>;

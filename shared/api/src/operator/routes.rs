@@ -9,6 +9,8 @@ vocabulary! {
     pub enum OperatorRoute {
         /// Show a merchant. Personal data is masked.
         ShowMerchant = "GET /operator/v1/merchants/{id}",
+        /// Show what an erasure of a merchant would remove and keep, and what forbids it; for an erased merchant, how far it is.
+        ShowErasure = "GET /operator/v1/merchants/{id}/erasure",
         /// List the events of a merchant in order, from `?after=` on. It fills gaps of the published events.
         ListEvents = "GET /operator/v1/merchants/{id}/events",
         /// Show the proofs that the log has anchored a merchant's events. `?kept=` adds the proof that the log continues a
@@ -39,6 +41,8 @@ vocabulary! {
         Resend = "POST /operator/v1/acts/resend/{id}",
         /// Forget the failed logins of a merchant's account. No password is set.
         ClearLogins = "POST /operator/v1/acts/clear-logins/{id}",
+        /// Remove what is left of an erased merchant. A reply that is not `done` asks for a repetition.
+        Erase = "POST /operator/v1/acts/erase/{id}",
         /// Create a merchant.
         CreateMerchant = "POST /operator/v1/registry/create",
         /// Change phone, password, name or document in the record.
@@ -59,6 +63,8 @@ vocabulary! {
         ProposeClose = "POST /operator/v1/proposals/close",
         /// Propose to read a merchant's personal data in full.
         ProposeUnmask = "POST /operator/v1/proposals/unmask",
+        /// Propose to erase a merchant's personal data.
+        ProposeErase = "POST /operator/v1/proposals/erase",
         /// Propose a key of the core system that card numbers may be released to.
         ProposeCoreKey = "POST /operator/v1/proposals/core-key",
         /// Approve the end of a freeze, and execute it.
@@ -69,6 +75,8 @@ vocabulary! {
         ApproveClose = "POST /operator/v1/approvals/close/{id}",
         /// Approve the reading of a merchant's personal data.
         ApproveUnmask = "POST /operator/v1/approvals/unmask/{id}",
+        /// Approve the erasure of a merchant, after which no use case finds it.
+        ApproveErase = "POST /operator/v1/approvals/erase/{id}",
         /// Approve a key of the core system, and register it.
         ApproveCoreKey = "POST /operator/v1/approvals/core-key/{id}",
     }

@@ -47,6 +47,10 @@ impl Context<'_> {
             Command::EndSessions { reason } => Ok(self.end_sessions(reason)),
             Command::Close { by, reason } => self.close(by, reason),
             Command::Unmask { reason } => Ok(self.unmask(reason)),
+            Command::Erase {
+                reason,
+                retention_s,
+            } => self.erase(reason, *retention_s),
             Command::ClearLogins { reason, logins } => Ok(self.clear_logins(reason, logins)),
             Command::Propose(proposal, act) => self.propose(proposal, act),
             Command::Approve(approval, act) => self.approve(approval, act),

@@ -165,6 +165,13 @@ pub enum Command {
         /// The operator's reason.
         reason: String,
     },
+    /// Operators: erase the merchant's personal data. The history records the reason.
+    Erase {
+        /// The operator's reason.
+        reason: String,
+        /// How long the records of a closed account must be kept.
+        retention_s: i64,
+    },
     /// Operator: forget the failed logins of the account. The history records the reason.
     ClearLogins {
         /// The operator's reason.

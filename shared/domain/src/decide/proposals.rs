@@ -6,6 +6,7 @@ use crate::history::event::{self, Event};
 use crate::merchant::{Merchant, Replaced};
 use crate::operator::{Actor, Proposal, ProposalKind, ProposalState, digest};
 use crate::rejection::Rejection;
+use crate::time::Timestamp;
 use crate::transition::{ProposalChange, Transition};
 use serde_json::{Value, json};
 
@@ -112,6 +113,7 @@ pub fn subject(kind: ProposalKind, merchant: &Merchant) -> Value {
         ProposalKind::ContactChange | ProposalKind::Unmask => {
             json!({"record_version": merchant.profile.version})
         }
+        ProposalKind::Erase => json!({"closed_at": state.closed_at.map(Timestamp::epoch_s)}),
         ProposalKind::Close => json!({"closed": state.closed_at.is_some()}),
         // The registered keys belong to no merchant; the store compares them.
         ProposalKind::CoreKey => Value::Null,

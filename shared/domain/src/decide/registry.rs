@@ -2,7 +2,9 @@
 
 use super::{Context, nothing_due};
 use crate::device::Logins;
+use crate::erasure::obstacles;
 use crate::history::event::{self, Event};
+use crate::merchant::MerchantState;
 use crate::rejection::Rejection;
 use crate::transition::{EndedSessions, Transition};
 
@@ -41,6 +43,27 @@ impl Context<'_> {
             event: Some(self.event(event, None)),
             ..Transition::none()
         }
+    }
+
+    /// Erases the merchant. From this write on, no use case finds it; the store then removes what it holds.
+    pub(super) fn erase(&self, reason: &str, retention_s: i64) -> Result<Transition, Rejection> {
+        if !obstacles(&self.merchant.state, retention_s, self.now).is_empty() {
+            return Err(nothing_due());
+        }
+        let event = Event::Erased(event::ForReason {
+            reason: reason.to_owned(),
+        });
+        let state = MerchantState {
+            erased_at: Some(self.now),
+            sessions: Default::default(),
+            ..self.changed_state()
+        };
+        Ok(Transition {
+            state: Some(state),
+            event: Some(self.event(event, None)),
+            ends_sessions: EndedSessions::All,
+            ..Transition::none()
+        })
     }
 
     /// Forgets the failed logins of the account, and sets no password. `logins`: the account's logins as read.

@@ -165,6 +165,7 @@ events! {
     Closed(Closed),
     Unmasked(ForReason),
     LoginsCleared(ForReason),
+    Erased(ForReason),
 }
 
 /// Declares the facts of an event: the struct and both directions of its JSON. Each field is the member with the same

@@ -75,6 +75,9 @@ pub(crate) fn remove(merchant: &MerchantId, card_id: &CardId) -> (Update, String
     (update, "DELETE holders :holder".to_owned())
 }
 
+/// The condition that no card holds the number any more.
+pub(crate) const IS_UNUSED: &str = "attribute_not_exists(holders)";
+
 /// The attributes of a number with one holder.
 pub fn attributes(merchant: &MerchantId, card_id: &CardId, person: &Mac) -> Attributes {
     vec![

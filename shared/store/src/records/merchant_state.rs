@@ -64,6 +64,8 @@ stored! {
         frozen: Option<FrozenV1>,
         #[serde(rename = "cl", skip_serializing_if = "Option::is_none")]
         closed_at: Option<i64>,
+        #[serde(rename = "er", skip_serializing_if = "Option::is_none")]
+        erased_at: Option<i64>,
         #[serde(rename = "fg", skip_serializing_if = "Option::is_none")]
         freeze_guesses_notified_at: Option<i64>,
         #[serde(rename = "ns", default, skip_serializing_if = "WindowV1::is_empty")]

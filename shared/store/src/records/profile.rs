@@ -2,12 +2,13 @@
 
 use super::stored::{Stored, stored};
 use super::{Attributes, check_version, version};
-use crate::item::{Item, b, get_json, get_n, json, n, opt_b, opt_s, s};
+use crate::item::{Item, b, get_json, get_n, json, n, opt_b, opt_s, s, time};
 use application::ports::PortError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::merchant::{EntityType, PreviousPhone, Profile};
 use domain::pii::DocumentType;
 use domain::rebind::{Mac, Sealed};
+use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 stored! {
@@ -72,6 +73,26 @@ impl Stored<PreviousPhone> for PreviousPhoneV1 {
 
 /// The merchant's wrapped history key.
 pub(crate) const HISTORY_KEY: &str = "history_key";
+
+/// The attribute of an erased profile, which has no other: the time of the erasure.
+const ERASED: &str = "erased";
+
+/// Leaves nothing of a profile but the time of its erasure.
+pub(crate) fn erased(at: Timestamp) -> Attributes {
+    let nothing = ["version", "state", "id_sealed", HISTORY_KEY, CREATED_AS];
+    let nothing = nothing.into_iter().map(|name| (name, None));
+    let mark = [version(), (ERASED, Some(time(at)))];
+    mark.into_iter().chain(nothing).collect()
+}
+
+/// True for a profile that an erasure has left.
+///
+/// # Errors
+/// `TooNew`, for an item of a later release.
+pub(crate) fn is_erased(item: &Item) -> Result<bool, PortError> {
+    check_version(item, "a profile")?;
+    Ok(item.contains_key(ERASED))
+}
 
 /// The keyed hash of what the merchant was created from. A change of the profile keeps it.
 const CREATED_AS: &str = "created_as";

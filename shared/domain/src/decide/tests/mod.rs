@@ -12,6 +12,7 @@ mod create;
 mod day_limit;
 mod deposits;
 mod devices;
+mod erasure;
 mod fixture;
 mod freeze;
 mod guesses;

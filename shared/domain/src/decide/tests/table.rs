@@ -254,6 +254,13 @@ fn unmask() -> Command {
     }
 }
 
+fn erase() -> Command {
+    Command::Erase {
+        reason: "asked".to_owned(),
+        retention_s: 0,
+    }
+}
+
 fn clear_logins() -> Command {
     Command::ClearLogins {
         reason: "asked".to_owned(),
@@ -308,6 +315,7 @@ fn account_rows(world: &World) -> Vec<Row> {
         row("close", "", close()),
         row("clear logins", "", clear_logins()),
         row("unmask", "", unmask()),
+        row("erase", "", erase()),
         row(
             "propose unfreeze",
             "",
@@ -499,7 +507,7 @@ names! {
     SettleCardCheck ResendCardOtp OtpNotSent SettleDeposit StartTestTransfer SettleTestTransfer StartActivation Unbind
     ChangeSettlement PutPushTarget RemovePushTarget Freeze NotifyFreezeGuesses FreezeByOperator Unfreeze
     ChangeContact RenewDocument CreatePayout PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard ConfirmNotified Expire Complete EndCooldown AddDevice
-    ApplySettlement FreezeFromDevice EndOtherSessions EndSessions Close Unmask ClearLogins Propose Approve Withdraw
+    ApplySettlement FreezeFromDevice EndOtherSessions EndSessions Close Unmask Erase ClearLogins Propose Approve Withdraw
 }
 
 #[test]

@@ -156,6 +156,11 @@ fn merchants() -> Vec<Record> {
         }
         record(name, state, item, merchant_state::read)
     };
+    let erased = MerchantState {
+        closed_at: Some(t(-DAY_S)),
+        erased_at: Some(t(0)),
+        ..new.clone()
+    };
     let of_profile = |name, profile: Profile| {
         let attributes = profile::attributes(&profile).unwrap();
         let item = item_of(key(merchant_pk(&merchant()), PROFILE), attributes);
@@ -169,6 +174,16 @@ fn merchants() -> Vec<Record> {
         created_profile,
         of_state("merchant_state_new", new),
         of_state("merchant_state", full_state()),
+        of_state("merchant_state_erased", erased),
+        record(
+            "profile_erased",
+            true,
+            item_of(
+                key(merchant_pk(&merchant()), PROFILE),
+                profile::erased(t(0)),
+            ),
+            profile::is_erased,
+        ),
         of_profile("profile", profile_of_trader()),
         of_profile(
             "profile_of_company",
@@ -277,6 +292,7 @@ fn full_state() -> MerchantState {
         cooldown_end_unannounced: true,
         security_changed_at: Some(t(-HOUR_S)),
         closed_at: None,
+        erased_at: None,
         frozen: Some(Frozen {
             at: t(-10),
             holds_payouts: true,

@@ -1,7 +1,9 @@
 //! The operator's API, in process: who may call, what two persons decide, and what the histories tell.
 
 #![recursion_limit = "256"] // nested futures
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod erasure;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error_code::ErrorCode;

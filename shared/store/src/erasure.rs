@@ -1,0 +1,179 @@
+//! The erasure of a merchant's personal data, after the write that decided it.
+//!
+//! That write made every use case blind to the merchant, so nothing else writes here any more. The removal can end anywhere
+//! and be repeated: the merchant state keeps the card numbers' hashes, and the profile the account, until all that they lead
+//! to is removed. The profile is replaced by a mark last. The mark keeps the id from being created again.
+
+use super::Store;
+use super::client::{Get, Table, Transacted};
+use super::item::{Item, Update, broken, delete_item, update_item};
+use super::keys::{ERASED, PROFILE, STATE, card_number_key, key, logins_key, merchant_pk};
+use super::records::{card_holders, merchant_state, profile};
+use application::ports::PortError;
+use aws_sdk_dynamodb::types::{Delete, TransactWriteItem};
+use domain::ids::MerchantId;
+use domain::merchant::{BoundCard, MerchantState};
+use domain::settlement::{Cycle, PayoutTime, Settlement};
+use domain::time::Timestamp;
+
+/// Items that one transaction can delete.
+const PAGE: i32 = 100;
+
+/// Transactions of one call, which must end within the time of a request.
+const PAGES_MAX: usize = 10;
+
+/// What is left of the settlement settings.
+const NO_SETTINGS: Settlement = Settlement {
+    cycle: Cycle::T1,
+    payout_time: PayoutTime::MIDNIGHT,
+    retained_fen: 0,
+    daily_limit_fen: 0,
+};
+
+/// How far the erasure of a merchant is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// When two operators decided it.
+    pub erased_at: Timestamp,
+    /// True if nothing is left to remove.
+    pub is_done: bool,
+}
+
+impl<T: Table> Store<T> {
+    /// Removes what is left of an erased merchant, as far as one call can. A repetition continues. `None` for a merchant that
+    /// was not erased, or is unknown.
+    ///
+    /// # Errors
+    /// When the table cannot be read or written; a repetition continues.
+    pub async fn erase(&self, merchant: &MerchantId) -> Result<Option<Erasure>, PortError> {
+        let Some((state, erased_at)) = self.erased_state(merchant).await? else {
+            return Ok(None);
+        };
+        let erasure = |is_done| Ok(Some(Erasure { erased_at, is_done }));
+        let Some(record) = self.profile(merchant).await? else {
+            return erasure(true);
+        };
+        for bound in state.all_bound() {
+            self.release_number(merchant, bound).await?;
+        }
+        if !self.remove_items(merchant).await? {
+            return erasure(false);
+        }
+        self.erase_pseudonym(merchant, erased_at).await?;
+        let logins = logins_key(&record.account.0);
+        let scrubbed = self.scrubbed(merchant, &state)?;
+        let table = self.table.name();
+        self.write(vec![delete_item(table, logins)?, scrubbed])
+            .await?;
+        let mut mark = Update::default();
+        mark.put_all(profile::erased(erased_at));
+        let profile = key(merchant_pk(merchant), PROFILE);
+        let mark = update_item(self.table.record_name(), profile, mark)?;
+        self.write(vec![mark]).await?;
+        erasure(true)
+    }
+
+    /// How far the erasure of a merchant is. `None` for a merchant that was not erased, or is unknown.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn erasure(&self, merchant: &MerchantId) -> Result<Option<Erasure>, PortError> {
+        let Some((_, erased_at)) = self.erased_state(merchant).await? else {
+            return Ok(None);
+        };
+        let is_done = self.profile(merchant).await?.is_none();
+        Ok(Some(Erasure { erased_at, is_done }))
+    }
+
+    async fn erased_state(
+        &self,
+        merchant: &MerchantId,
+    ) -> Result<Option<(MerchantState, Timestamp)>, PortError> {
+        let get = Get {
+            key: key(merchant_pk(merchant), STATE),
+            only: None,
+            consistent: true,
+        };
+        let item = self.table.get(get).await?;
+        let state = item.as_ref().map(merchant_state::read).transpose()?;
+        Ok(state.and_then(|state| state.erased_at.map(|at| (state, at))))
+    }
+
+    /// Removes a card from the holders of its number, and the number's item with its last holder.
+    async fn release_number(
+        &self,
+        merchant: &MerchantId,
+        bound: &BoundCard,
+    ) -> Result<(), PortError> {
+        let remove = card_holders::remove(merchant, &bound.card.card_id);
+        let remove = self.update_holders(&bound.fingerprint, remove)?;
+        self.write(vec![remove]).await?;
+        let delete = Delete::builder()
+            .table_name(self.table.name())
+            .set_key(Some(card_number_key(&bound.fingerprint)))
+            .condition_expression(card_holders::IS_UNUSED)
+            .build()
+            .map_err(|error| broken(&error.to_string()))?;
+        let delete = TransactWriteItem::builder().delete(delete).build();
+        match self.table.transact(vec![delete]).await? {
+            Transacted::Done => Ok(()),
+            // Another card of the same person still holds the number.
+            Transacted::Cancelled(reasons)
+                if reasons
+                    .iter()
+                    .any(|reason| reason.code() == Some("ConditionalCheckFailed")) =>
+            {
+                Ok(())
+            }
+            Transacted::Cancelled(reasons) => Err(super::commit::cancelled(&reasons)),
+        }
+    }
+
+    /// Deletes items of the merchant's partition. False if more are left than one call can delete.
+    async fn remove_items(&self, merchant: &MerchantId) -> Result<bool, PortError> {
+        let mut ranges = ERASED.into_iter();
+        let mut range = ranges.next();
+        for _ in 0..PAGES_MAX {
+            let Some((first, last)) = range else {
+                return Ok(true);
+            };
+            let of_range = (first.to_owned(), last.to_owned());
+            let page = self.page(merchant, of_range, true, Some(PAGE), None);
+            let page = page.await?;
+            if page.items.is_empty() {
+                range = ranges.next();
+                continue;
+            }
+            let deletes = page.items.iter().map(|item| self.delete(item));
+            self.write(deletes.collect::<Result<_, _>>()?).await?;
+        }
+        Ok(range.is_none())
+    }
+
+    fn delete(&self, item: &Item) -> Result<TransactWriteItem, PortError> {
+        let key = ["pk", "sk"].map(|name| Some((name.to_owned(), item.get(name)?.clone())));
+        let key = key.into_iter().flatten().collect();
+        delete_item(self.table.name(), key)
+    }
+
+    /// Leaves the end of the chain and the times of closing and erasure.
+    fn scrubbed(
+        &self,
+        merchant: &MerchantId,
+        state: &MerchantState,
+    ) -> Result<TransactWriteItem, PortError> {
+        let erased = MerchantState {
+            version: state.version,
+            last_seq: state.last_seq,
+            last_hash: state.last_hash.clone(),
+            closed_at: state.closed_at,
+            erased_at: state.erased_at,
+            ..MerchantState::onboarded(NO_SETTINGS)
+        };
+        let now = state.erased_at.unwrap_or(Timestamp::from_epoch_s(0));
+        let attributes = merchant_state::attributes(merchant, &erased, now, self.due_shards)?;
+        let mut update = Update::default();
+        update.put_all(attributes);
+        update_item(self.table.name(), key(merchant_pk(merchant), STATE), update)
+    }
+}
