@@ -32,7 +32,11 @@ const OPERATIONS: &[&str] = &[
     "POST/operator/v1/acts/*",
     "POST/operator/v1/proposals/*",
 ];
-const SECURITY: &[&str] = &["GET/*", "POST/operator/v1/approvals/*"];
+const SECURITY: &[&str] = &[
+    "GET/*",
+    "POST/operator/v1/approvals/*",
+    "POST/operator/v1/acts/erase/*",
+];
 
 const REGISTRY: &[&str] = &[
     "GET/*",

@@ -89,7 +89,8 @@ pub async fn closed_long_ago(live: &LocalCloud, number: u32) -> Profile {
         ("registry/create".to_owned(), line),
         (format!("registry/close/{}", profile.id), json!({})),
     ] {
-        let reply = operate(live, "registry", &profile, change(&path, "c", &body)).await;
+        let call = change(&path, &profile.id, &body);
+        let reply = operate(live, "registry", &profile, call).await;
         assert!(reply.status < 300, "{reply:?}");
     }
     profile.pass_s(12 * 365 * DAY_S);
@@ -99,7 +100,7 @@ pub async fn closed_long_ago(live: &LocalCloud, number: u32) -> Profile {
 /// Proposes the erasure of a merchant. Returns the approval, without an idempotency key.
 pub async fn erasure_proposed(live: &LocalCloud, merchant: &Profile) -> HttpCall {
     let body = json!({"merchant_id": merchant.id});
-    let propose = change("proposals/erase", "p", &body);
+    let propose = change("proposals/erase", &merchant.id, &body);
     let made = operate(live, "operations", merchant, propose).await.ok(201);
     let id = made["proposal_id"].as_str().unwrap();
     let show = call("GET", &format!("proposals/{id}"));
