@@ -413,7 +413,8 @@ fn the_contract_has_every_code_with_its_status() {
             }
             ErrorCode::OperatorUnknown
             | ErrorCode::SecondPersonRequired
-            | ErrorCode::ProposalStale => {
+            | ErrorCode::ProposalStale
+            | ErrorCode::RecordChanged => {
                 let status = problems::entry(code).status;
                 (format!("to operators only: {status}"), code.as_str())
             }

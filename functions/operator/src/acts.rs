@@ -3,13 +3,13 @@
 use crate::call::{Call, malformed};
 use crate::{Operator, POLICY};
 use api::body;
-use api::operator::{ConfirmNotified, Merchant, RenewDocument, Resend};
+use api::operator::{ChangeTier, ConfirmNotified, Merchant, RenewDocument, Resend};
 use api::reply::Reply;
 use api::requests::Empty;
 use application::error::HandlerError;
 use application::ports::{KeyService, LogPublicKey, ReadLog, Selector};
 use application::transact::{Learned, Loaded, Plan, Transactor};
-use domain::contact::DocumentRenewal;
+use domain::contact::{DocumentRenewal, TierChange};
 use domain::decide::{Command, NotifiedBy};
 use domain::error_code::ErrorCode;
 use domain::format::DocumentExpiry;
@@ -82,6 +82,31 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
             .await
     }
 
+    pub(crate) async fn lower_tier(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        self.change_tier(call, BY_OPERATOR, false).await
+    }
+
+    /// Changes the tier, which only the registry may raise.
+    pub(crate) async fn change_tier(
+        &self,
+        call: &Call<'_>,
+        by: &str,
+        may_rise: bool,
+    ) -> Result<Reply, HandlerError> {
+        const FIELD: &str = "daily_limit_max_fen";
+        let body = body::read::<ChangeTier>(call.request)?;
+        let limit = body.fields.daily_limit_max_fen.filter(|fen| *fen > 0);
+        let change = Command::ChangeTier(Box::new(TierChange {
+            daily_limit_max_fen: limit.ok_or_else(|| malformed(FIELD))?,
+            may_rise,
+            by: by.to_owned(),
+            reason: call.reason(),
+        }));
+        let merchant_id = call.merchant_id()?;
+        self.act(call, merchant_id, Selector::Latest, change, &body.canonical)
+            .await
+    }
+
     /// Writes no event: the outbox belongs to none. The call is in the audit chain of its person.
     pub(crate) async fn resend(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         let body = body::read::<Resend>(call.request)?;
@@ -138,7 +163,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
         let personal = call.personal(None);
         let prepare =
             async |loaded: &Loaded, _: &mut Transition| self.sealed(loaded, &personal).await;
-        let ctx = ctx.showing(&shown);
+        let ctx = ctx.showing(&shown).expecting(call.if_match()?);
         Ok(ctx.transact(selector, plan, prepare).await?.reply)
     }
 

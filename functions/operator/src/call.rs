@@ -75,6 +75,19 @@ impl<'a> Call<'a> {
         self.grounds.reason.as_str().to_owned()
     }
 
+    /// The version of the record in `If-Match`, as an entity tag.
+    ///
+    /// # Errors
+    /// `REQUEST_MALFORMED` for another value.
+    pub(crate) fn if_match(&self) -> Result<Option<u32>, Rejection> {
+        let Some(tag) = self.request.header("if-match") else {
+            return Ok(None);
+        };
+        let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+        let version = version.and_then(|version| version.parse().ok());
+        version.map(Some).ok_or_else(|| malformed("if-match"))
+    }
+
     /// The idempotency key of a change. Its scope is the person, the method and the path.
     ///
     /// # Errors

@@ -97,6 +97,8 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P: ForgetPush> Handle
             OperatorRoute::EndSessions => self.end_sessions(&call).await,
             OperatorRoute::ConfirmNotified => self.confirm_notified(&call).await,
             OperatorRoute::RenewDocument => self.renew_document(&call).await,
+            OperatorRoute::LowerTier => self.lower_tier(&call).await,
+            OperatorRoute::RegisterTier => self.register_tier(&call).await,
             OperatorRoute::ReadUnmasked => self.read_unmasked(&call).await,
             OperatorRoute::ProposeUnmask => self.propose_of(&call, ProposalKind::Unmask).await,
             OperatorRoute::ApproveUnmask => self.approve(&call, ProposalKind::Unmask).await,

@@ -77,6 +77,11 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
         .await
     }
 
+    /// Changes the tier.
+    pub(crate) async fn register_tier(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        self.change_tier(call, BY_REGISTRY, true).await
+    }
+
     /// Closes a merchant's account.
     pub(crate) async fn register_close(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         let body = body::read::<Empty>(call.request)?;

@@ -146,6 +146,14 @@ pub(crate) enum OfMerchant {
         #[arg(long)]
         rebind: String,
     },
+    /// Lower the highest daily limit. A limit above it falls to it
+    LowerTier {
+        /// The merchant's id
+        id: String,
+        /// The highest daily limit, in fen
+        #[arg(long, value_name = "FEN")]
+        limit: u64,
+    },
     /// Record a later date of the same document
     RenewDocument {
         /// The merchant's id
@@ -182,6 +190,9 @@ impl OfMerchant {
             Self::ClearLogins { id } => act("clear-logins", id, json!({})),
             Self::ConfirmNotified { id, rebind } => {
                 act("confirm-notified", id, json!({ "rebind_id": rebind }))
+            }
+            Self::LowerTier { id, limit } => {
+                act("lower-tier", id, json!({ "daily_limit_max_fen": limit }))
             }
             Self::RenewDocument { id, expires_on } => {
                 let body = json!({ "document_expires_on": expires_on });
@@ -414,6 +425,7 @@ mod tests {
                 id: id(),
                 rebind: id(),
             },
+            OfMerchant::LowerTier { id: id(), limit: 1 },
             OfMerchant::RenewDocument {
                 id: id(),
                 expires_on: id(),

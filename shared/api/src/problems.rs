@@ -276,6 +276,10 @@ pub const fn entry(code: ErrorCode) -> Entry {
             "申请已过期，或其对象已变化，请重新申请。",
             "The proposal is too old, its subject has changed, or the digest is not the one shown. Show it again, or propose again."),
 
+        ErrorCode::RecordChanged => last(412, "Record has changed",
+            "商户资料已变更，请重新查看后再操作。",
+            "The record has another version than If-Match states. Show the merchant, and decide again."),
+
         // Never the code of a reply. The core system gets the first two; clients show the last as an `ended_reason`.
         ErrorCode::ReleaseLimit => wait(429, "Too many releases",
             "近24小时内该笔出款的卡号提取次数已达上限，请稍后再试。",

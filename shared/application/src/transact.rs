@@ -64,6 +64,8 @@ pub struct Transactor<'a, S> {
     idempotency: Option<IdempotencyKey>,
     claims_key: bool,
     support_ref: String,
+    /// The version of the acquirer's record that the caller has seen.
+    seen_record: Option<u32>,
     show: Show<'a>,
     limits: Limits,
 }
@@ -86,6 +88,7 @@ impl<'a, S> Transactor<'a, S> {
             idempotency: None,
             claims_key: false,
             support_ref: String::new(),
+            seen_record: None,
             show: &request::no_content,
             limits,
         }
@@ -124,6 +127,7 @@ impl<'a, S> Transactor<'a, S> {
             idempotency,
             claims_key: false,
             support_ref,
+            seen_record: None,
             show: &request::rebind,
             limits: Limits::REQUEST,
         }
@@ -139,6 +143,13 @@ impl<'a, S> Transactor<'a, S> {
     #[must_use]
     pub fn showing(mut self, show: Show<'a>) -> Self {
         self.show = show;
+        self
+    }
+
+    /// The same transactor for a caller who has seen this version of the acquirer's record, and refuses to change another.
+    #[must_use]
+    pub const fn expecting(mut self, seen_record: Option<u32>) -> Self {
+        self.seen_record = seen_record;
         self
     }
 
@@ -201,6 +212,10 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
 
     /// Decides a command of this caller.
     fn decide(&self, merchant: &Merchant, act: Command) -> Result<Transition, Rejection> {
+        let version = merchant.profile.version;
+        if self.seen_record.is_some_and(|seen| seen != version) {
+            return Err(Rejection::new(ErrorCode::RecordChanged));
+        }
         let command = CommandContext {
             by: self.slot(),
             act,

@@ -1,4 +1,4 @@
-//! Changes of the acquirer's record: phone, password, name, ID document.
+//! Changes of the acquirer's record: phone, password, name, ID document, tier.
 
 use super::format::document_expiry::DocumentExpiry;
 use super::merchant::Profile;
@@ -19,6 +19,19 @@ vocabulary! {
         /// The ID document.
         Document = "document",
     }
+}
+
+/// A change of the merchant's tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TierChange {
+    /// The highest daily limit that the merchant may choose, in fen.
+    pub daily_limit_max_fen: u64,
+    /// True if the tier may also rise.
+    pub may_rise: bool,
+    /// Who changed it: `registry` or `operator`.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// An ID document of the record.

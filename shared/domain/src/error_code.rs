@@ -145,6 +145,8 @@ vocabulary! {
         SecondPersonRequired = "SECOND_PERSON_REQUIRED",
         /// The proposal is too old, or its subject has changed. To operators only.
         ProposalStale = "PROPOSAL_STALE",
+        /// The record has another version than `If-Match` states. To operators only.
+        RecordChanged = "RECORD_CHANGED",
         /// The test transfer was returned. Only an `ended_reason`, never the code of a reply.
         TestTxnFailed = "TEST_TXN_FAILED",
     }
@@ -162,6 +164,7 @@ impl ErrorCode {
                 | Self::OperatorUnknown
                 | Self::SecondPersonRequired
                 | Self::ProposalStale
+                | Self::RecordChanged
                 | Self::TestTxnFailed
         )
     }

@@ -87,6 +87,8 @@ vocabulary! {
         SecurityChanged = "security_changed",
         /// The acquirer recorded a later date of the same document.
         DocumentRenewed = "document_renewed",
+        /// The acquirer changed the highest daily limit. A limit above it fell to it.
+        TierChanged = "tier_changed",
         /// A push target was registered or replaced.
         PushTargetChanged = "push_target_changed",
         /// A push target was removed.

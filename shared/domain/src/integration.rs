@@ -167,6 +167,7 @@ pub fn integration(event: &Event) -> Option<Integration<'_>> {
         }
         // The settings are the acquirer's to read; the events show that they changed.
         Event::CooldownEnded(_)
+        | Event::TierChanged(_)
         | Event::SettlementChanged(_)
         | Event::SettlementApplied(_)
         | Event::SettlementDropped(_) => Some(Integration::default()),

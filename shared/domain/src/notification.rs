@@ -224,6 +224,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         | Event::PayoutSent(_)
         | Event::SettlementApplied(_)
         | Event::DocumentRenewed(_)
+        | Event::TierChanged(_)
         | Event::SessionsEnded(_)
         | Event::LoginsCleared(_)
         | Event::Unmasked(_)

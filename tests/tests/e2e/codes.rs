@@ -225,7 +225,7 @@ const CASES: [(ErrorCode, &str); 61] = [
 ];
 
 /// Error codes without a case here, and the reason.
-const NOT_HERE: [(ErrorCode, &str); 7] = [
+const NOT_HERE: [(ErrorCode, &str); 8] = [
     (
         ErrorCode::OtpChannelDown,
         "the local cloud's SNS never fails; tests/tests/handlers.rs uses a failing one in process",
@@ -249,6 +249,10 @@ const NOT_HERE: [(ErrorCode, &str); 7] = [
     (
         ErrorCode::ProposalStale,
         "to operators only: operators::two_people_end_a_freeze",
+    ),
+    (
+        ErrorCode::RecordChanged,
+        "to operators only: operators::registry_creates_and_closes_a_merchant",
     ),
     (
         ErrorCode::TestTxnFailed,

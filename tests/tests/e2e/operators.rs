@@ -73,8 +73,15 @@ pub async fn registry_creates_and_closes_a_merchant(live: &LocalCloud) {
     assert_eq!(created, json!({"merchant_id": profile.id}));
     let app = live.app(&profile).await;
     assert!(app.get("/v1/cards").await.ok(200)["active"].is_object());
-    let close = change(&format!("registry/close/{}", profile.id), "x", &json!({}));
-    let closed = operate(live, "registry", &profile, close).await.ok(200);
+    let close = |version: &str| {
+        let close = change(&format!("registry/close/{}", profile.id), "x", &json!({}));
+        close.header("if-match", version)
+    };
+    let outdated = operate(live, "registry", &profile, close("\"2\"")).await;
+    outdated.refused(ErrorCode::RecordChanged);
+    let closed = operate(live, "registry", &profile, close("\"1\""))
+        .await
+        .ok(200);
     assert!(closed["closed_at"].is_string());
     app.get("/v1/cards")
         .await

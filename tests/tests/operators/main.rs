@@ -520,6 +520,53 @@ async fn registry_changes_a_contact() {
     blocked.refused(ErrorCode::SessionExpired);
 }
 
+/// An operator lowers the tier, and with it the limit; only the registry raises it.
+#[tokio::test]
+async fn tier_falls_by_one_person_and_rises_by_the_registry() {
+    let world = InProcess::start().await;
+    let set = |path: &str, key: &str, fen: u64| {
+        let body = json!({"daily_limit_max_fen": fen});
+        change(&format!("{path}/{ID}"), key, &body)
+    };
+    let lower = |key: &str, fen| set("acts/lower-tier", key, fen);
+    let lowered = world.operate(&SUPPORT, lower("a", 100_000)).await.ok(200);
+    assert_eq!(lowered["daily_limit_max_fen"], 100_000);
+    assert_eq!(lowered["settlement"]["daily_limit_fen"], 100_000);
+    assert_eq!(lowered["record_version"], 2);
+    let higher = world.operate(&SUPPORT, lower("b", 100_001)).await;
+    higher.refused(ErrorCode::StepOutOfOrder);
+    let nothing = world.operate(&SUPPORT, lower("c", 0)).await;
+    nothing.refused(ErrorCode::RequestMalformed);
+    let raise = set("registry/tier", "d", 9_000_000);
+    let raised = world.operate(&REGISTRY, raise).await.ok(200);
+    assert_eq!(raised["daily_limit_max_fen"], 9_000_000);
+    let kinds: Vec<_> = world.history(MERCHANT).await;
+    let by = kinds.iter().map(|event| event.data()["by"].clone());
+    assert_eq!(by.collect::<Vec<_>>(), ["operator", "registry"]);
+}
+
+/// The caller has seen another version of the record. A repetition of what was done gets its reply nevertheless.
+#[tokio::test]
+async fn outdated_view_of_the_record_changes_nothing() {
+    let world = InProcess::start().await;
+    let lower = |key: &str, fen: u64, seen: &str| {
+        let body = json!({"daily_limit_max_fen": fen});
+        let lower = change(&format!("acts/lower-tier/{ID}"), key, &body);
+        lower.header("if-match", seen)
+    };
+    let act = async |call| world.operate(&SUPPORT, call).await;
+    for seen in ["1", "\"one\"", "*", "\"1"] {
+        let malformed = act(lower("m", 5, seen)).await;
+        malformed.refused(ErrorCode::RequestMalformed);
+    }
+    act(lower("a", 5, "\"1\"")).await.ok(200);
+    let again = act(lower("a", 5, "\"1\"")).await;
+    assert!(again.is_replayed());
+    let outdated = act(lower("b", 4, "\"1\"")).await;
+    outdated.refused(ErrorCode::RecordChanged);
+    act(lower("c", 4, "\"2\"")).await.ok(200);
+}
+
 /// A closed account can be read, changes nothing any more, and holds what is not being paid.
 #[tokio::test]
 async fn closed_account_holds_payouts_and_refuses_changes() {

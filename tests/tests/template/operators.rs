@@ -39,6 +39,9 @@ impl Walk {
         let renewal = json!({"document_expires_on": "2060-01-01"});
         let renew = change("acts/renew-document/mer_id_expiring", "r", &renewal);
         self.operate(&SUPPORT, renew, 200).await;
+        let tier = json!({"daily_limit_max_fen": 1_000_000});
+        let lower = change("acts/lower-tier/mer_id_expiring", "t", &tier);
+        self.operate(&SUPPORT, lower, 200).await;
 
         let unfreeze = json!({"merchant_id": "mer_plain_3", "card_id": null});
         let id = self.proposed("unfreeze", &unfreeze).await;

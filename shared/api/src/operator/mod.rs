@@ -25,8 +25,8 @@ pub use replies::{
     Proofs, Receipt, Unmasked, UnmaskedEvent, merchant_refused,
 };
 pub use requests::{
-    Approve, ChangeContact, ConfirmNotified, LookUp, ProposeCoreKey, ProposeOf, ProposeUnfreeze,
-    RenewDocument, Resend,
+    Approve, ChangeContact, ChangeTier, ConfirmNotified, LookUp, ProposeCoreKey, ProposeOf,
+    ProposeUnfreeze, RenewDocument, Resend,
 };
 pub use routes::OperatorRoute;
 pub use sent::{Sent, Strays};

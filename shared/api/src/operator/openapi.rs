@@ -7,8 +7,8 @@
 )]
 
 use super::requests::{
-    Approve, ChangeContact, ConfirmNotified, LookUp, ProposeCoreKey, ProposeOf, ProposeUnfreeze,
-    RenewDocument, Resend,
+    Approve, ChangeContact, ChangeTier, ConfirmNotified, LookUp, ProposeCoreKey, ProposeOf,
+    ProposeUnfreeze, RenewDocument, Resend,
 };
 use super::{
     Account, AuditedEvents, Erasure, ErasurePlan, Log, Made, Merchant, MerchantFault, NewMerchant,
@@ -100,6 +100,7 @@ fn operation(route: OperatorRoute) -> Operation {
         }
         Route::ConfirmNotified => change("ConfirmNotified", 200, Some("Merchant"), &[]),
         Route::RenewDocument => change("RenewDocument", 200, Some("Merchant"), OF_VALUES),
+        Route::LowerTier | Route::RegisterTier => change("ChangeTier", 200, Some("Merchant"), &[]),
         Route::ReadUnmasked => change("Empty", 200, Some("Unmasked"), &[ErrorCode::ProposalStale]),
         Route::Resend => change("Resend", 204, None, &[]),
         Route::Erase => change("Empty", 200, Some("Erasure"), &[]),
@@ -136,14 +137,22 @@ fn codes(route: OperatorRoute) -> BTreeSet<ErrorCode> {
         ErrorCode::VersionConflict,
     ];
     let of_change = of_change.into_iter().filter(|_| route.changes());
+    let of_record = changes_merchant(route).then_some(ErrorCode::RecordChanged);
     let own = operation(route).codes.iter().copied();
     general
         .into_iter()
         .chain(of_id)
         .chain(of_body)
         .chain(of_change)
+        .chain(of_record)
         .chain(own)
         .collect()
+}
+
+/// True for a change of one merchant that one call decides.
+fn changes_merchant(route: OperatorRoute) -> bool {
+    let is_approval = route.path().contains("/approvals/");
+    route.changes() && !is_approval && operation(route).reply == Some("Merchant")
 }
 
 /// The description in OpenAPI 3.1.
@@ -309,6 +318,7 @@ fn parameters_of(route: OperatorRoute) -> Vec<Value> {
         _ => None,
     };
     let key = route.changes().then_some("HeaderIdempotencyKey");
+    let record = changes_merchant(route).then_some("HeaderIfMatch");
     let grounds = [
         "HeaderReason",
         "HeaderComment",
@@ -319,6 +329,7 @@ fn parameters_of(route: OperatorRoute) -> Vec<Value> {
         .into_iter()
         .chain(in_query)
         .chain(key)
+        .chain(record)
         .chain(grounds);
     all.map(|name| reference("parameters", name)).collect()
 }
@@ -338,6 +349,7 @@ fn parameters() -> Value {
     let reasons: Vec<&str> = ReasonCode::ALL.iter().map(|word| word.as_str()).collect();
     let comment = "Why, in the person's words: 1 to 500 characters, percent-encoded UTF-8.";
     let key = "1 to 255 printable ASCII characters, a new one for each new intent. Its scope is the person, the method and the path.";
+    let record = "The `record_version` that the caller has seen, as an entity tag. Another version is refused.";
     let now = "Sandbox only: the time at which this one request is decided. Refused with 400 in any other stack.";
     json!({
         "PathMerchantId": parameter("path", "id", true, "The merchant.", text(64)),
@@ -350,6 +362,7 @@ fn parameters() -> Value {
         "HeaderComment": parameter("header", "Operator-Comment", true, comment, text(4500)),
         "HeaderTicket": parameter("header", "Operator-Ticket", false, "The ticket in the acquirer's own system.", text(64)),
         "HeaderIdempotencyKey": parameter("header", "Idempotency-Key", true, key, text(255)),
+        "HeaderIfMatch": parameter("header", "If-Match", false, record, json!({ "type": "string", "pattern": "^\"[0-9]+\"$" })),
         "HeaderSandboxNow": parameter("header", "X-Sandbox-Now", false, now, json!({ "type": "string", "format": "date-time" })),
     })
 }
@@ -380,6 +393,7 @@ fn schemas() -> Map<String, Value> {
         Empty,
         Approve,
         ChangeContact,
+        ChangeTier,
         ConfirmNotified,
         LookUp,
         NewMerchant,

@@ -45,6 +45,19 @@ pub struct RenewDocument {
     pub document_expires_on: Option<String>,
 }
 
+/// A change of the tier.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ChangeTier {
+    /// The highest daily limit that the merchant may choose, in fen; at least 1.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(required, range(min = 1, max = 9_007_199_254_740_991_u64))
+    )]
+    pub daily_limit_max_fen: Option<u64>,
+}
+
 /// The end of a freeze.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]

@@ -35,6 +35,8 @@ vocabulary! {
         ConfirmNotified = "POST /operator/v1/acts/confirm-notified/{id}",
         /// Record a later date of the merchant's document.
         RenewDocument = "POST /operator/v1/acts/renew-document/{id}",
+        /// Lower the highest daily limit of a merchant. A limit above it falls to it.
+        LowerTier = "POST /operator/v1/acts/lower-tier/{id}",
         /// Read a merchant's personal data in full, once: the proposer of an approved unmask, within 15 minutes.
         ReadUnmasked = "POST /operator/v1/acts/read-unmasked/{id}",
         /// Send a notification again that was not handed over, to the recipients that it had.
@@ -47,6 +49,8 @@ vocabulary! {
         CreateMerchant = "POST /operator/v1/registry/create",
         /// Change phone, password, name or document in the record.
         RegisterContact = "POST /operator/v1/registry/contact-change/{id}",
+        /// Change the highest daily limit of a merchant. A limit above it falls to it.
+        RegisterTier = "POST /operator/v1/registry/tier/{id}",
         /// Close a merchant's account.
         RegisterClose = "POST /operator/v1/registry/close/{id}",
         /// Withdraw a proposal.

@@ -2,7 +2,7 @@
 
 use super::{Context, nothing_due, with_stage};
 use crate::contact::{
-    ContactChange, ContactValue, DocumentRenewal, PreviousPhoneRule, RecordChange,
+    ContactChange, ContactValue, DocumentRenewal, PreviousPhoneRule, RecordChange, TierChange,
 };
 use crate::error_code::ErrorCode;
 use crate::format::DocumentExpiry;
@@ -131,6 +131,37 @@ impl Context<'_> {
             sealed_number: None,
             ..with_stage(state, open, stage)
         }))
+    }
+
+    /// Changes the tier. A daily limit above the new tier falls to it at once.
+    pub(super) fn change_tier(&self, change: &TierChange) -> Result<Transition, Rejection> {
+        let mut profile = self.next_profile();
+        let before_fen = profile.daily_limit_max_fen;
+        let after_fen = change.daily_limit_max_fen;
+        if after_fen == before_fen || (after_fen > before_fen && !change.may_rise) {
+            return Err(Rejection::new(ErrorCode::StepOutOfOrder));
+        }
+        profile.daily_limit_max_fen = after_fen;
+        let mut state = self.changed_state();
+        state.record_version = profile.version;
+        let settings = &mut state.settlement;
+        settings.daily_limit_fen = settings.daily_limit_fen.min(after_fen);
+        settings.retained_fen = settings.retained_fen.min(settings.daily_limit_fen);
+        let event = Event::TierChanged(event::TierChanged {
+            by: change.by.clone(),
+            reason: change.reason.clone(),
+            before_fen,
+            after_fen,
+        });
+        Ok(Transition {
+            event: Some(self.event_for(&profile, event, None)),
+            state: Some(state),
+            record: Some(Box::new(RecordChange {
+                profile,
+                password_hash: None,
+            })),
+            ..Transition::none()
+        })
     }
 
     /// Records a later date of the same document.

@@ -57,6 +57,7 @@ impl Context<'_> {
             Command::Withdraw(proposal, by) => self.withdraw(proposal, by),
             Command::ChangeContact(change) => self.change_contact(change),
             Command::RenewDocument(renewal) => self.renew_document(renewal),
+            Command::ChangeTier(change) => self.change_tier(change),
             Command::CreatePayout(payout_id, amount_fen) => {
                 Ok(self.create_payout(payout_id, *amount_fen))
             }

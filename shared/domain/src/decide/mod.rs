@@ -32,7 +32,7 @@ mod test_transfer;
 #[cfg(test)]
 mod tests;
 
-use super::contact::{ContactChange, DocumentRenewal};
+use super::contact::{ContactChange, DocumentRenewal, TierChange};
 use super::device::Logins;
 use super::error_code::ErrorCode;
 use super::history::event::{self, Event};
@@ -189,6 +189,8 @@ pub enum Command {
     ChangeContact(Box<ContactChange>),
     /// Operator: record a later date of the same document.
     RenewDocument(Box<DocumentRenewal>),
+    /// The acquirer's registry, or an operator who may only lower it: change the tier.
+    ChangeTier(Box<TierChange>),
     /// Acquirer's core: create a payout and choose its card.
     CreatePayout(PayoutId, u64),
     /// Acquirer's core: the payout is about to be submitted to the bank, and its card number is released to the key with this

@@ -7,13 +7,11 @@
 //! command that decides it.
 
 use super::fact::Member;
-use crate::contact::ContactField;
 use crate::decide::NotifiedBy;
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
-use crate::ids::{CardId, ProposalId, RebindId};
+use crate::ids::{CardId, RebindId};
 use crate::lang::Lang;
-use crate::operator::ProposalKind;
 use crate::push::PushPlatform;
 use crate::rebind::{OtpPurpose, Purpose, Reason};
 use crate::settlement::Settlement;
@@ -157,6 +155,7 @@ events! {
     SettlementDropped(SettlementDropped),
     SecurityChanged(SecurityChanged),
     DocumentRenewed(DocumentRenewed),
+    TierChanged(TierChanged),
     PushTargetChanged(PushTargetChanged),
     PushTargetRemoved(PushTargetRemoved),
     PushTargetRefreshed(PushTargetChanged),
@@ -196,10 +195,14 @@ macro_rules! facts {
 
 mod card;
 mod created;
+mod operators;
 mod payouts;
 
 pub use card::EventCard;
 pub use created::MerchantCreated;
+pub use operators::{
+    ChangeProposed, Closed, DocumentRenewed, ForReason, SecurityChanged, TierChanged,
+};
 pub use payouts::{OfPayout, PayoutReleased, PayoutSending};
 
 facts! {
@@ -369,30 +372,6 @@ facts! {
         card_id: Nullable<CardId>,
     }
 
-    /// See [`EventKind::ChangeProposed`].
-    ChangeProposed {
-        /// What is proposed.
-        change: ProposalKind,
-        /// The proposal.
-        proposal_id: ProposalId,
-        /// The operator's reason.
-        reason: String,
-    }
-
-    /// An operator's act without other facts.
-    ForReason {
-        /// The operator's reason.
-        reason: String,
-    }
-
-    /// See [`EventKind::Closed`].
-    Closed {
-        /// Who closed the account: `registry` or `operator`.
-        by: String,
-        /// Why.
-        reason: String,
-    }
-
     /// See [`EventKind::Reverted`].
     Reverted {
         /// The rebind.
@@ -435,24 +414,6 @@ facts! {
         settings: Settlement,
         /// True if the merchant withdrew them, false if the merchant may no longer have them.
         withdrawn: bool,
-    }
-
-    /// See [`EventKind::SecurityChanged`].
-    SecurityChanged {
-        /// The part of the record.
-        change: ContactField,
-        /// Who made the change.
-        by: String,
-        /// Why.
-        reason: String,
-        /// The open rebind that the change ended.
-        rebind_id: Nullable<RebindId>,
-    }
-
-    /// See [`EventKind::DocumentRenewed`].
-    DocumentRenewed {
-        /// Who made the change.
-        by: String,
     }
 
     /// See [`EventKind::PushTargetChanged`].

@@ -3,12 +3,13 @@
 use super::fixture::*;
 use crate::contact::{
     ContactChange, ContactField, ContactValue, DocumentRenewal, PreviousPhoneRule, RecordDocument,
+    TierChange,
 };
 use crate::decide::Command;
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::format::DocumentExpiry;
-use crate::history::event::Event;
+use crate::history::event::{self, Event};
 use crate::notification::{Notification, Recipient};
 use crate::password_hash::PasswordHash;
 use crate::pii::{DocumentType, PersonName, Phone};
@@ -79,6 +80,15 @@ pub(super) fn renewal(number: &str, expires_on: &str) -> Command {
         number_mac: Mac(number.to_owned()),
         expires_on: DocumentExpiry::parse(expires_on).unwrap(),
         by: "operator-17".to_owned(),
+    }))
+}
+
+pub(super) fn tier(daily_limit_max_fen: u64, may_rise: bool) -> Command {
+    Command::ChangeTier(Box::new(TierChange {
+        daily_limit_max_fen,
+        may_rise,
+        by: if may_rise { "registry" } else { "operator" }.to_owned(),
+        reason: "review".to_owned(),
     }))
 }
 
@@ -354,4 +364,45 @@ fn other_document_is_not_a_renewal() {
         let refusal = world.refused(renewal(number, expires_on));
         assert_eq!(refusal.code, ErrorCode::StepOutOfOrder, "{expires_on}");
     }
+}
+
+#[test]
+fn limit_falls_with_the_tier_and_does_not_rise_with_it() {
+    let mut world = by_operator(World::new());
+    let transition = world.done(tier(1_000_000, false));
+    assert_eq!(transition.ends_sessions, EndedSessions::None);
+    let after = &world.merchant;
+    assert_eq!(after.profile.daily_limit_max_fen, 1_000_000);
+    assert_eq!(after.state.settlement.daily_limit_fen, 1_000_000);
+    assert_eq!((after.profile.version, after.state.record_version), (2, 2));
+    let event = transition.event.unwrap();
+    assert!(matches!(
+        event.event,
+        Event::TierChanged(event::TierChanged {
+            before_fen: 5_000_000,
+            after_fen: 1_000_000,
+            ..
+        })
+    ));
+    assert!(event.notifications.is_empty());
+    for (limit, may_rise) in [(1_000_000, false), (1_000_000, true), (1_000_001, false)] {
+        let refusal = world.refused(tier(limit, may_rise));
+        assert_eq!(refusal.code, ErrorCode::StepOutOfOrder, "{limit}");
+    }
+    world.done(tier(6_000_000, true));
+    let after = &world.merchant;
+    assert_eq!(after.profile.daily_limit_max_fen, 6_000_000);
+    assert_eq!(after.state.settlement.daily_limit_fen, 1_000_000);
+}
+
+#[test]
+fn retained_amount_stays_within_a_lower_limit() {
+    let mut world = by_operator(World::new());
+    world.merchant.state.settlement.retained_fen = 500;
+    world.done(tier(400, false));
+    let settings = &world.merchant.state.settlement;
+    assert_eq!(
+        (settings.daily_limit_fen, settings.retained_fen),
+        (400, 400)
+    );
 }

@@ -536,7 +536,6 @@ pub(super) fn settlement(cycle: &str, daily_limit_fen: i64) -> Command {
     ))
 }
 
-/// The payout id with this name.
 /// The hand-over of a change's notification.
 pub(super) fn notified() -> Command {
     Command::ConfirmNotified(NotifiedBy::Sms, None)

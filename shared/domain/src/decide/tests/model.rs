@@ -173,6 +173,7 @@ impl Model {
                         // The operator can change back what someone talked the acquirer into.
                         | Kind::SecurityChanged
                         | Kind::DocumentRenewed
+                        | Kind::TierChanged
                         | Kind::PayoutCreated
                         | Kind::PayoutSending
                         | Kind::PayoutReleased

@@ -337,6 +337,17 @@ fn account_rows(world: &World) -> Vec<Row> {
             contact::phone(contact::NEW_PHONE, PreviousPhoneRule::Keep),
         ),
         row("contact", "password", contact::password()),
+        row("tier", "lower", contact::tier(1_000_000, false)),
+        row(
+            "tier",
+            "higher, by an operator",
+            contact::tier(6_000_000, false),
+        ),
+        row(
+            "tier",
+            "higher, by the registry",
+            contact::tier(6_000_000, true),
+        ),
         row(
             "renew document",
             "",
@@ -506,7 +517,7 @@ names! {
     Create Cancel CheckDocument ResendIdentityOtp ReserveAttempt SettleAttempt ReadAgreement SignAgreement StartCardCheck
     SettleCardCheck ResendCardOtp OtpNotSent SettleDeposit StartTestTransfer SettleTestTransfer StartActivation Unbind
     ChangeSettlement PutPushTarget RemovePushTarget Freeze NotifyFreezeGuesses FreezeByOperator Unfreeze
-    ChangeContact RenewDocument CreatePayout PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard ConfirmNotified Expire Complete EndCooldown AddDevice
+    ChangeContact RenewDocument ChangeTier CreatePayout PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard ConfirmNotified Expire Complete EndCooldown AddDevice
     ApplySettlement FreezeFromDevice EndOtherSessions EndSessions Close Unmask Erase ClearLogins Propose Approve Withdraw
 }
 

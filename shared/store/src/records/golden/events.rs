@@ -12,7 +12,7 @@ use domain::event_kind::EventKind;
 use domain::history::event::{
     Activated, AgreementSigned, ChangeProposed, Closed, CodeSent, Event, EventCard, Frozen,
     MerchantCreated, NoFacts, Nullable, OfPayout, OfRebind, PayoutReleased, PayoutSending,
-    Rejected, SecurityChanged, SettlementChanged,
+    Rejected, SecurityChanged, SettlementChanged, TierChanged,
 };
 use domain::history::{ChainedEvent, Recorded, hash};
 use domain::ids::{CardId, MerchantId, PayoutId, ProposalId, RebindId};
@@ -240,6 +240,19 @@ fn golden() -> Vec<Golden> {
                     change: ProposalKind::Unfreeze,
                     proposal_id: ProposalId::parse("prp_006b02cb60bcdfghjklmnpqrst").unwrap(),
                     reason: "owner_request".to_owned(),
+                }),
+            ),
+            true,
+        ),
+        (
+            "event_tier_changed",
+            event(
+                34,
+                Event::TierChanged(TierChanged {
+                    by: "operator".to_owned(),
+                    reason: "review".to_owned(),
+                    before_fen: 5_000_000,
+                    after_fen: 1_000_000,
                 }),
             ),
             true,
