@@ -3,6 +3,7 @@
 use crate::call::{Call, malformed};
 use crate::{Operator, POLICY};
 use api::body;
+use api::operator::new_merchant::FEN_MAX;
 use api::operator::{ChangeTier, ConfirmNotified, Merchant, RenewDocument, Resend};
 use api::reply::Reply;
 use api::requests::Empty;
@@ -95,7 +96,10 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
     ) -> Result<Reply, HandlerError> {
         const FIELD: &str = "daily_limit_max_fen";
         let body = body::read::<ChangeTier>(call.request)?;
-        let limit = body.fields.daily_limit_max_fen.filter(|fen| *fen > 0);
+        let limit = body
+            .fields
+            .daily_limit_max_fen
+            .filter(|fen| (1..=FEN_MAX).contains(fen));
         let change = Command::ChangeTier(Box::new(TierChange {
             daily_limit_max_fen: limit.ok_or_else(|| malformed(FIELD))?,
             may_rise,

@@ -10,8 +10,8 @@ use api::requests::Empty;
 use application::backoff::{Limits, retry};
 use application::error::HandlerError;
 use application::ports::{
-    ForgetPush, KeyService, ListPushTargets as _, LoadMerchant as _, LogPublicKey, ReadLog,
-    Selector,
+    ForgetPush, KeyService, ListPushTargets as _, LoadMerchant as _, LogPublicKey, PortError,
+    ReadLog, Selector,
 };
 use domain::error_code::ErrorCode;
 use domain::ids::MerchantId;
@@ -62,7 +62,11 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P: ForgetPush> Operat
             let token = self
                 .keys
                 .open_personal(id, &history_key, &target.sealed_token);
-            self.push.forget(target.platform, &token.await?).await?;
+            match self.push.forget(target.platform, &token.await?).await {
+                // Of a platform application that is gone, for example: a repetition would fail as well.
+                Err(PortError::Permanent(..)) => tracing::error!("erasure.push_device_left"),
+                forgotten => forgotten?,
+            }
         }
         Ok(())
     }

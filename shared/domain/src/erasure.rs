@@ -17,7 +17,7 @@ vocabulary! {
         AccountFrozen = "account_frozen",
         /// A payout is unsent or being paid.
         PayoutsUnsent = "payouts_unsent",
-        /// The law requires to keep the records for longer.
+        /// The law requires the records to be kept for longer.
         RetentionRunning = "retention_running",
     }
 }
@@ -71,7 +71,7 @@ pub fn retained_until(state: &MerchantState, retention_s: i64) -> Option<Timesta
     Some(state.closed_at?.plus_s(retention_s))
 }
 
-/// Everything that forbids an erasure at `now`. `retention_s`: how long the law requires to keep the records of a closed account.
+/// Everything that forbids an erasure at `now`. `retention_s`: how long the law requires the records of a closed account to be kept.
 #[must_use]
 pub fn obstacles(state: &MerchantState, retention_s: i64, now: Timestamp) -> Vec<ErasureObstacle> {
     let retained_until = retained_until(state, retention_s);

@@ -4,7 +4,8 @@ use super::Store;
 use super::client::{Get, SingleUpdate, Table, Transacted, Updated};
 use super::item::{Update, broken, delete_item, n, put_item, time, update_item, update_with};
 use super::keys::{
-    STATE, account_key, card_number_key, card_sk, event_sk, key, merchant_pk, phone_key, rebind_sk,
+    STATE, account_key, card_number_key, card_sk, event_sk, key, logins_key, merchant_pk,
+    phone_key, rebind_sk,
 };
 use super::records::card_holders::Person;
 use super::records::{
@@ -195,8 +196,11 @@ impl<T: Table> Store<T> {
     fn operators_parts(&self, commit: &Commit<'_>, writes: &mut Writes) -> Result<(), PortError> {
         let state = commit.transition.state.as_ref();
         if state.is_some_and(|state| state.erased_at.is_some()) {
-            let account = account_key(&commit.before.profile.account.0);
-            writes.push(Part::Plain, delete_item(self.table.record_name(), account)?);
+            let account = &commit.before.profile.account.0;
+            let record = delete_item(self.table.record_name(), account_key(account))?;
+            writes.push(Part::Plain, record);
+            let logins = delete_item(self.table.name(), logins_key(account))?;
+            writes.push(Part::Plain, logins);
         }
         if let Some(logins) = &commit.transition.logins {
             let account = &commit.before.profile.account.0;

@@ -1,14 +1,14 @@
 //! The erasure of a merchant's personal data, after the write that decided it.
 //!
-//! That write made every use case blind to the merchant, so nothing else writes here any more. The removal can end anywhere
+//! That write hid the merchant from every use case and deleted the account, so nothing else writes here any more. The removal can end anywhere
 //! and be repeated: the merchant state keeps the card numbers' hashes, and the profile the account, until all that they lead
 //! to is removed. The profile is replaced by a mark last. The mark keeps the id from being created again.
 
 use super::Store;
 use super::client::{Get, Table, Transacted};
 use super::item::{Item, Update, broken, delete_item, update_item};
-use super::keys::{ERASED, PROFILE, STATE, card_number_key, key, logins_key, merchant_pk};
-use super::records::{card_holders, merchant_state, profile};
+use super::keys::{ERASED, PROFILE, STATE, card_number_key, event_sk, key, merchant_pk};
+use super::records::{card_holders, event, merchant_state, profile, session};
 use application::ports::PortError;
 use aws_sdk_dynamodb::types::{Delete, TransactWriteItem};
 use domain::ids::MerchantId;
@@ -50,21 +50,18 @@ impl<T: Table> Store<T> {
             return Ok(None);
         };
         let erasure = |is_done| Ok(Some(Erasure { erased_at, is_done }));
-        let Some(record) = self.profile(merchant).await? else {
+        if self.profile(merchant).await?.is_none() {
             return erasure(true);
-        };
+        }
         for bound in state.all_bound() {
             self.release_number(merchant, bound).await?;
         }
         if !self.remove_items(merchant).await? {
             return erasure(false);
         }
+        self.forget_recipients(merchant).await?;
         self.erase_pseudonym(merchant, erased_at).await?;
-        let logins = logins_key(&record.account.0);
-        let scrubbed = self.scrubbed(merchant, &state)?;
-        let table = self.table.name();
-        self.write(vec![delete_item(table, logins)?, scrubbed])
-            .await?;
+        self.write(vec![self.scrubbed(merchant, &state)?]).await?;
         let mut mark = Update::default();
         mark.put_all(profile::erased(erased_at));
         let profile = key(merchant_pk(merchant), PROFILE);
@@ -151,9 +148,30 @@ impl<T: Table> Store<T> {
     }
 
     fn delete(&self, item: &Item) -> Result<TransactWriteItem, PortError> {
-        let key = ["pk", "sk"].map(|name| Some((name.to_owned(), item.get(name)?.clone())));
-        let key = key.into_iter().flatten().collect();
-        delete_item(self.table.name(), key)
+        delete_item(self.table.name(), key_of(item))
+    }
+
+    /// Removes the recipients of notifications that were never handed over, and with them what is due.
+    async fn forget_recipients(&self, merchant: &MerchantId) -> Result<(), PortError> {
+        let mut start = None;
+        loop {
+            let range = (event_sk(0), "E#~".to_owned());
+            let page = self.page(merchant, range, true, Some(PAGE), start).await?;
+            let waiting = page.items.iter().filter(|item| event::is_waiting(item));
+            let updates = waiting.map(|item| {
+                let mut update = Update::default();
+                update.put_all(event::without_recipients());
+                update_item(self.table.name(), key_of(item), update)
+            });
+            let updates: Vec<_> = updates.collect::<Result<_, _>>()?;
+            if !updates.is_empty() {
+                self.write(updates).await?;
+            }
+            start = page.next;
+            if start.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     /// Leaves the end of the chain and the times of closing and erasure.
@@ -174,6 +192,15 @@ impl<T: Table> Store<T> {
         let attributes = merchant_state::attributes(merchant, &erased, now, self.due_shards)?;
         let mut update = Update::default();
         update.put_all(attributes);
+        for (slot, _) in (0..).zip(&erased.sessions) {
+            update.put(&session::slot_name(slot), None);
+        }
         update_item(self.table.name(), key(merchant_pk(merchant), STATE), update)
     }
+}
+
+/// The key of an item that was read.
+fn key_of(item: &Item) -> Item {
+    let part = |name: &str| Some((name.to_owned(), item.get(name)?.clone()));
+    ["pk", "sk"].into_iter().filter_map(part).collect()
 }

@@ -4,6 +4,7 @@ use super::Store;
 use super::client::{Get, SingleUpdate, Table, Transacted, Updated};
 use super::item::{Item, Update, b, n, put_item, update_item, update_with};
 use super::keys::{STATE, account_key, key, logins_key, merchant_pk, source_key};
+use super::records::merchant_state::ERASED;
 use super::records::{account, item_of, login_failures, logins, session};
 use application::ports::{LoginKeys, Logins, OpenSession, PortError};
 use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
@@ -109,7 +110,9 @@ impl<T: Table> Logins for Store<T> {
                 let mut state = Update::default();
                 let value = session::value(&opened.session);
                 state.put(&session::slot_name(opened.slot), Some(value));
-                state.when("attribute_exists(pk)");
+                state.when(format!(
+                    "attribute_exists(pk) AND attribute_not_exists({ERASED})"
+                ));
                 let state_key = key(merchant_pk(&account.merchant_id), STATE);
                 vec![update_item(self.table.name(), state_key, state)?]
             }

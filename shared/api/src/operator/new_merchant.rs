@@ -28,7 +28,7 @@ const ACCOUNT_CHARS: usize = 64;
 /// Characters of a person's name.
 const NAME_CHARS: usize = 128;
 /// The greatest amount in fen: the greatest integer that every JSON parser keeps.
-const FEN_MAX: u64 = 9_007_199_254_740_991;
+pub const FEN_MAX: u64 = 9_007_199_254_740_991;
 /// The greatest fee, in basis points.
 const FEE_MAX: u32 = 10_000;
 

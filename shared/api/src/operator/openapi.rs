@@ -69,7 +69,6 @@ const OF_VALUES: &[ErrorCode] = &[
     ErrorCode::PhoneFormat,
     ErrorCode::IdFormat,
     ErrorCode::IdChecksum,
-    ErrorCode::IdExpired,
     ErrorCode::NotFound,
 ];
 const OF_PROPOSED: &[ErrorCode] = &[ErrorCode::NotFound];
@@ -128,6 +127,8 @@ fn codes(route: OperatorRoute) -> BTreeSet<ErrorCode> {
         ErrorCode::RequestMalformed,
         ErrorCode::OperatorUnknown,
         ErrorCode::Internal,
+        // Every call is an entry of its person's audit chain.
+        ErrorCode::VersionConflict,
     ];
     let of_id = route.path().contains('{').then_some(ErrorCode::NotFound);
     let of_body = (route.method() == "POST").then_some(ErrorCode::BodyTooLarge);

@@ -49,7 +49,7 @@ pub struct Proposal {
     pub kind: ProposalKind,
     /// The merchant; null for a key of the core system.
     pub merchant_id: Option<Text<MerchantId>>,
-    /// `open`, `approved`, `withdrawn` or `expired`.
+    /// `open`, `approved`, `withdrawn`, `read` or `expired`.
     pub state: &'static str,
     /// Who proposed it.
     pub proposer: Person,

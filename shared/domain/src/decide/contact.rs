@@ -144,6 +144,11 @@ impl Context<'_> {
         profile.daily_limit_max_fen = after_fen;
         let mut state = self.changed_state();
         state.record_version = profile.version;
+        let pending = state.pending_settlement.as_ref();
+        if pending.is_some_and(|pending| pending.effective_at <= self.now) {
+            // They are in force, although the clean-up has not recorded it.
+            self.end_pending_settlement(&mut state);
+        }
         let settings = &mut state.settlement;
         settings.daily_limit_fen = settings.daily_limit_fen.min(after_fen);
         settings.retained_fen = settings.retained_fen.min(settings.daily_limit_fen);

@@ -1,6 +1,6 @@
 //! A history event, with its notification until the notification is sent.
 
-use super::{Attributes, check_version, due, version};
+use super::{Attributes, DUE, check_version, due, version};
 use crate::item::{
     Item, b, broken, get_json, get_s, json, n, opt_b, opt_n, opt_s, opt_time, s, time,
 };
@@ -73,6 +73,35 @@ pub fn attributes(
         }
     }
     Ok(attributes)
+}
+
+/// True for an event whose notification was not handed over to everybody.
+pub(crate) fn is_waiting(item: &Item) -> bool {
+    let all = [
+        Recipient::OnFile,
+        Recipient::Previous,
+        Recipient::Reserved,
+        Recipient::Push,
+    ];
+    all.into_iter()
+        .any(|to| item.contains_key(recipient_name(to)))
+}
+
+/// Ends the notification of an event for good.
+pub(crate) fn without_recipients() -> Attributes {
+    let names = [
+        "notice",
+        "to_on_file",
+        "to_previous",
+        "to_reserved",
+        "to_push",
+        AWAITED,
+    ];
+    names
+        .into_iter()
+        .chain(DUE)
+        .map(|name| (name, None))
+        .collect()
 }
 
 /// The event of an item.

@@ -359,6 +359,9 @@ impl Stored<BankCall> for BankCallV1 {
     }
 }
 
+/// The attribute of an erased merchant, for conditions of writes that do not compare the version.
+pub(crate) const ERASED: &str = "erased";
+
 /// The state's attributes, without its sessions; `now` is the time of the write.
 ///
 /// # Errors
@@ -374,6 +377,7 @@ pub fn attributes(
         ("version", Some(n(state.version))),
         ("state", Some(json(&MerchantStateV1::of(state))?)),
         ("cooldown_until", state.cooldown_until.map(time)),
+        (ERASED, state.erased_at.map(time)),
     ];
     attributes.extend(due(shards, merchant, state.due_at(now)));
     Ok(attributes)

@@ -16,6 +16,7 @@ use crate::pii::{DocumentType, PersonName, Phone};
 use crate::policy::DAY_S;
 use crate::rebind::Mac;
 use crate::rebind::OtpPurpose::Identity;
+use crate::settlement::Cycle;
 use crate::transition::EndedSessions;
 
 pub(super) const NEW_PHONE: &str = "+8613900000077";
@@ -404,5 +405,20 @@ fn retained_amount_stays_within_a_lower_limit() {
     assert_eq!(
         (settings.daily_limit_fen, settings.retained_fen),
         (400, 400)
+    );
+}
+
+/// Settings that are in force, although the clean-up has not recorded them, stay with a lower limit.
+#[test]
+fn due_settings_stay_when_the_tier_falls() {
+    let world = World::new().then(settlement("D1", 3_000_000));
+    let mut world = by_operator(world.later(POLICY.settlement_wait_s));
+    world.done(tier(1_000_000, false));
+    let state = &world.merchant.state;
+    assert_eq!(state.pending_settlement, None);
+    let settings = &state.settlement;
+    assert_eq!(
+        (settings.cycle, settings.daily_limit_fen),
+        (Cycle::D1, 1_000_000)
     );
 }
