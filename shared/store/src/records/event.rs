@@ -75,7 +75,7 @@ pub fn attributes(
     Ok(attributes)
 }
 
-/// True for an event whose notification was not handed over to everybody.
+/// True for an event with a notification or a reminder ahead, or with one that was not handed over to everybody.
 pub(crate) fn is_waiting(item: &Item) -> bool {
     let all = [
         Recipient::OnFile,
@@ -83,8 +83,8 @@ pub(crate) fn is_waiting(item: &Item) -> bool {
         Recipient::Reserved,
         Recipient::Push,
     ];
-    all.into_iter()
-        .any(|to| item.contains_key(recipient_name(to)))
+    let mut names = all.into_iter().map(recipient_name).chain(DUE);
+    names.any(|name| item.contains_key(name))
 }
 
 /// Ends the notification of an event for good.
@@ -95,6 +95,7 @@ pub(crate) fn without_recipients() -> Attributes {
         "to_previous",
         "to_reserved",
         "to_push",
+        "reminder",
         AWAITED,
     ];
     names
