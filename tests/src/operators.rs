@@ -1,9 +1,10 @@
 //! Operators: persons in the acquirer's roles, and their calls.
 
-use crate::transport::HttpCall;
+use crate::in_process::InProcess;
+use crate::transport::{HttpCall, Reply};
 use domain::policy::DAY_S;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The account of the operators.
 const ACCOUNT: &str = "111122223333";
@@ -67,6 +68,34 @@ pub fn call(method: &str, path: &str) -> HttpCall {
         .header("operator-reason", "owner_request")
         .header("operator-comment", &comment)
         .header("operator-ticket", "T-1")
+}
+
+/// Proposes, and returns the id with the digest that the approver is shown.
+pub async fn propose(
+    world: &InProcess,
+    person: &Person,
+    (kind, key): (&str, &str),
+    body: &Value,
+) -> (String, String) {
+    let propose = change(&format!("proposals/{kind}"), key, body);
+    let made = world.operate(person, propose).await.ok(201);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let id = text(&made["proposal_id"]);
+    let show = call("GET", &format!("proposals/{id}"));
+    let shown = world.operate(&SECURITY, show).await.ok(200);
+    (id, text(&shown["digest"]))
+}
+
+/// Approves a proposal with this digest.
+pub async fn approve(
+    world: &InProcess,
+    person: &Person,
+    (kind, key): (&str, &str),
+    (id, digest): &(String, String),
+) -> Reply {
+    let path = format!("approvals/{kind}/{id}");
+    let approval = change(&path, key, &json!({"digest": digest}));
+    world.operate(person, approval).await
 }
 
 /// A change with its own idempotency key.

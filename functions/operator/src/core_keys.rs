@@ -5,7 +5,7 @@ use crate::call::{Call, malformed};
 use crate::proposals::{parsed, public};
 use crate::{Operator, POLICY};
 use api::body;
-use api::operator::Made;
+use api::operator::NewProposal;
 use api::operator::{Approve, Proposal as Shown, ProposeCoreKey};
 use api::replies::Text;
 use api::reply::Reply;
@@ -63,7 +63,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
         let text = canonical(&values);
         let key = call.key(&self.keys, &body.canonical).await?;
         let proposal_id = ProposalId::new(call.now, &self.keys.random()?);
-        let made = Made {
+        let made = NewProposal {
             proposal_id: Text(proposal_id.clone()),
         };
         let reply = Reply::json(201, &made);

@@ -36,24 +36,21 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P: ForgetPush> Operat
     pub(crate) async fn erase(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         body::read::<Empty>(call.request)?;
         let merchant_id = call.merchant_id()?;
+        if self.store.erasure(&merchant_id).await?.is_none() {
+            self.merchant(&merchant_id).await?;
+            return Err(Rejection::new(ErrorCode::StepOutOfOrder).into());
+        }
         self.forget_devices(&merchant_id).await?;
         let erased = retry(Limits::FREEZE, async || {
             Ok(self.store.erase(&merchant_id).await?)
         });
-        match erased.await? {
-            Some(erased) => Ok(shown(merchant_id, erased)),
-            None => {
-                self.merchant(&merchant_id).await?;
-                Err(Rejection::new(ErrorCode::StepOutOfOrder).into())
-            }
-        }
+        let erased = erased.await?;
+        let erased = erased.ok_or_else(|| Rejection::new(ErrorCode::NotFound))?;
+        Ok(shown(merchant_id, erased))
     }
 
     /// Removes the devices of an erased merchant from the push service, which keeps their tokens.
     async fn forget_devices(&self, merchant_id: &MerchantId) -> Result<(), HandlerError> {
-        if self.store.erasure(merchant_id).await?.is_none() {
-            return Ok(());
-        }
         let Some(history_key) = self.store.history_key(merchant_id).await? else {
             return Ok(());
         };

@@ -4,7 +4,7 @@ use crate::call::{Call, malformed};
 use crate::{Operator, POLICY, acts, values};
 use api::body::{self, Body};
 use api::operator::{
-    Approve, ChangeContact, Made, Proposal as Shown, Proposals, ProposeOf, ProposeUnfreeze,
+    Approve, ChangeContact, NewProposal, Proposal as Shown, Proposals, ProposeOf, ProposeUnfreeze,
 };
 use api::replies::{PAGE_READ, Text};
 use api::reply::Reply;
@@ -119,7 +119,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
         let personal = call.personal(None);
         let prepare =
             async |loaded: &Loaded, _: &mut Transition| self.sealed(loaded, &personal).await;
-        let made = Made {
+        let made = NewProposal {
             proposal_id: Text(proposal_id.clone()),
         };
         let created = |_: &Merchant, _: &Policy, _: Timestamp| Reply::json(201, &made);

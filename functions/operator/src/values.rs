@@ -121,23 +121,26 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
     ) -> Result<Command, HandlerError> {
         let reason = grounds.reason.as_str().to_owned();
         let text = |name: &str| values.get(name).and_then(Value::as_str);
-        if kind == ProposalKind::Unfreeze {
-            let card_id = text("card_id").and_then(CardId::parse);
-            return Ok(Command::Unfreeze { reason, card_id });
-        }
-        if kind == ProposalKind::Close {
-            let by = BY_OPERATOR.to_owned();
-            return Ok(Command::Close { by, reason });
-        }
-        if kind == ProposalKind::Unmask {
-            return Ok(Command::Unmask { reason });
-        }
-        if kind == ProposalKind::Erase {
-            let retention_s = self.retention_s;
-            return Ok(Command::Erase {
-                reason,
-                retention_s,
-            });
+        match kind {
+            ProposalKind::Unfreeze => {
+                let card_id = text("card_id").and_then(CardId::parse);
+                return Ok(Command::Unfreeze { reason, card_id });
+            }
+            ProposalKind::Close => {
+                let by = BY_OPERATOR.to_owned();
+                return Ok(Command::Close { by, reason });
+            }
+            ProposalKind::Unmask => return Ok(Command::Unmask { reason }),
+            ProposalKind::Erase => {
+                let retention_s = self.retention_s;
+                return Ok(Command::Erase {
+                    reason,
+                    retention_s,
+                });
+            }
+            // A key of the core system is no command of a merchant.
+            ProposalKind::CoreKey => return Err(unreadable().into()),
+            ProposalKind::ContactChange => {}
         }
         let value = match text("change") {
             Some("phone") => {

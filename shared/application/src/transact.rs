@@ -385,7 +385,8 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         }
     }
 
-    /// Returns a rejection that changed nothing. `key_use`: the earlier use of the key, if it was read. A request that was answered before gets its stored reply.
+    /// Returns a rejection that changed nothing. A request that was answered before gets its stored reply. `key_use`: the
+    /// earlier use of the key, if it was read.
     async fn refusal(
         &self,
         refusal: Rejection,

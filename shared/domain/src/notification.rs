@@ -27,6 +27,11 @@ pub enum Recipient {
     Push,
 }
 
+impl Recipient {
+    /// Every recipient.
+    pub const ALL: [Self; 4] = [Self::OnFile, Self::Previous, Self::Reserved, Self::Push];
+}
+
 /// A queued message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
@@ -300,13 +305,6 @@ mod tests {
     use crate::sms::render;
     use std::fmt::Write as _;
 
-    const ALL: [Recipient; 4] = [
-        Recipient::OnFile,
-        Recipient::Previous,
-        Recipient::Reserved,
-        Recipient::Push,
-    ];
-
     #[test]
     fn messages_of_each_event() {
         let at = Timestamp::from_epoch_s(1_795_312_800);
@@ -315,7 +313,7 @@ mod tests {
         for event in vectors() {
             let event = event.event();
             writeln!(text, "{}", event.kind()).unwrap();
-            for to in ALL {
+            for to in Recipient::ALL {
                 let Some(message) = notification(event, at, to) else {
                     continue;
                 };

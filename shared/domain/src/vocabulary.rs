@@ -44,6 +44,13 @@ macro_rules! vocabulary {
         }
 
         #[cfg(feature = "schema")]
+        impl $name {
+            /// The lines of each word's documentation, in the order of declaration.
+            pub const DOCS: &'static [(&'static str, &'static [&'static str])] =
+                &[$(($wire, &[$($doc),*])),+];
+        }
+
+        #[cfg(feature = "schema")]
         impl $crate::vocabulary::schema::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()
@@ -54,7 +61,7 @@ macro_rules! vocabulary {
             ) -> $crate::vocabulary::schema::Schema {
                 $crate::vocabulary::schema::of_words(
                     &[$($enum_doc),*],
-                    &[$(($wire, &[$($doc),*])),+],
+                    Self::DOCS,
                 )
             }
         }

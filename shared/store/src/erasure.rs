@@ -1,13 +1,14 @@
 //! The erasure of a merchant's personal data, after the write that decided it.
 //!
-//! That write hid the merchant from every use case and deleted the account, so nothing else writes here any more. The removal can end anywhere
-//! and be repeated: the merchant state keeps the card numbers' hashes, and the profile the account, until all that they lead
-//! to is removed. The profile is replaced by a mark last. The mark keeps the id from being created again.
+//! That write hid the merchant from every use case and deleted the account, so nothing else writes here any more. The
+//! removal can end anywhere and be repeated: the merchant state keeps the hashes of the card numbers until all that they
+//! lead to is removed. The profile is replaced by a mark last, which keeps the id from being created again.
 
 use super::Store;
 use super::client::{Get, Table, Transacted};
-use super::item::{Item, Update, broken, delete_item, update_item};
-use super::keys::{ERASED, PROFILE, STATE, card_number_key, event_sk, key, merchant_pk};
+use super::item::{Item, Update, broken, delete_item, get_s, update_item};
+use super::keys::{PROFILE, STATE, card_number_key, event_sk, key, merchant_pk, removed_ranges};
+use super::outbox::notification_of_keys;
 use super::records::{card_holders, event, merchant_state, profile, session};
 use application::ports::PortError;
 use aws_sdk_dynamodb::types::{Delete, TransactWriteItem};
@@ -128,27 +129,29 @@ impl<T: Table> Store<T> {
 
     /// Deletes items of the merchant's partition. False if more are left than one call can delete.
     async fn remove_items(&self, merchant: &MerchantId) -> Result<bool, PortError> {
-        let mut ranges = ERASED.into_iter();
-        let mut range = ranges.next();
-        for _ in 0..PAGES_MAX {
-            let Some((first, last)) = range else {
-                return Ok(true);
-            };
-            let of_range = (first.to_owned(), last.to_owned());
-            let page = self.page(merchant, of_range, true, Some(PAGE), None);
-            let page = page.await?;
-            if page.items.is_empty() {
-                range = ranges.next();
-                continue;
+        let mut pages = 0;
+        for range in removed_ranges() {
+            loop {
+                let page = self.page(merchant, range.clone(), true, Some(PAGE), None);
+                let page = page.await?;
+                if page.items.is_empty() {
+                    break;
+                }
+                if pages == PAGES_MAX {
+                    return Ok(false);
+                }
+                pages += 1;
+                let deletes = page.items.iter().map(|item| self.delete(item));
+                self.write(deletes.collect::<Result<_, _>>()?).await?;
             }
-            let deletes = page.items.iter().map(|item| self.delete(item));
-            self.write(deletes.collect::<Result<_, _>>()?).await?;
         }
-        Ok(range.is_none())
+        Ok(true)
     }
 
     fn delete(&self, item: &Item) -> Result<TransactWriteItem, PortError> {
-        delete_item(self.table.name(), key_of(item))
+        let part = |name: &str| Some((name.to_owned(), item.get(name)?.clone()));
+        let key = ["pk", "sk"].into_iter().filter_map(part).collect();
+        delete_item(self.table.name(), key)
     }
 
     /// Removes the recipients of notifications that were never handed over, and with them what is due.
@@ -157,15 +160,11 @@ impl<T: Table> Store<T> {
         loop {
             let range = (event_sk(0), "E#~".to_owned());
             let page = self.page(merchant, range, true, Some(PAGE), start).await?;
-            let waiting = page.items.iter().filter(|item| event::is_waiting(item));
-            let updates = waiting.map(|item| {
-                let mut update = Update::default();
-                update.put_all(event::without_recipients());
-                update_item(self.table.name(), key_of(item), update)
-            });
-            let updates: Vec<_> = updates.collect::<Result<_, _>>()?;
-            if !updates.is_empty() {
-                self.write(updates).await?;
+            for item in page.items.iter().filter(|item| event::is_waiting(item)) {
+                let (pk, sk) = (get_s(item, "pk")?, get_s(item, "sk")?);
+                if let Some((_, seq)) = notification_of_keys(pk, sk) {
+                    self.forget_notification(merchant, seq).await?;
+                }
             }
             start = page.next;
             if start.is_none() {
@@ -197,10 +196,4 @@ impl<T: Table> Store<T> {
         }
         update_item(self.table.name(), key(merchant_pk(merchant), STATE), update)
     }
-}
-
-/// The key of an item that was read.
-fn key_of(item: &Item) -> Item {
-    let part = |name: &str| Some((name.to_owned(), item.get(name)?.clone()));
-    ["pk", "sk"].into_iter().filter_map(part).collect()
 }

@@ -82,9 +82,11 @@ pub(super) fn is_rebind_sk(sk: &str) -> bool {
     sk.starts_with("R#")
 }
 
-/// The sort keys of what an erasure removes from a merchant's partition, by ranges: encrypted card numbers, push targets and
+/// The ranges of sort keys that an erasure removes from a merchant's partition: encrypted card numbers, push targets and
 /// rebinds.
-pub(super) const ERASED: [(&str, &str); 3] = [("C#", "C#~"), ("N#", "N#~"), ("R#", "R#~")];
+pub(super) fn removed_ranges() -> [(String, String); 3] {
+    ["C#", "N#", "R#"].map(|kind| (kind.to_owned(), format!("{kind}~")))
+}
 
 /// The sort key of an event.
 pub(super) fn event_sk(seq: u64) -> String {

@@ -329,6 +329,20 @@ impl<T: Table> Store<T> {
             .map(|_| ())
     }
 
+    /// Ends the notification of an event for good, and removes its recipients.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub(super) async fn forget_notification(
+        &self,
+        merchant: &MerchantId,
+        seq: u64,
+    ) -> Result<(), PortError> {
+        self.update_event(merchant, seq, NotificationStep::Forget, ReturnValue::None)
+            .await
+            .map(|_| ())
+    }
+
     async fn update_event(
         &self,
         merchant: &MerchantId,

@@ -4,8 +4,8 @@ use crate::{NAME, refused};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tests::in_process::InProcess;
-use tests::operators::{OPERATIONS, Person, SECURITY, SUPPORT, call, change};
-use tests::transport::{Reply, Transport as _};
+use tests::operators::{OPERATIONS, Person, SECURITY, SUPPORT, approve, call, change, propose};
+use tests::transport::Transport as _;
 
 const ID: &str = "mer_plain_1";
 const PHONE: &str = "+8613700000066";
@@ -13,32 +13,6 @@ const KEY: &str = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
 
 fn new_phone() -> Value {
     json!({"merchant_id": ID, "phone": PHONE})
-}
-
-/// Proposes, and returns the id with the digest that is shown.
-async fn propose(
-    world: &InProcess,
-    person: &Person,
-    (kind, key): (&str, &str),
-    body: &Value,
-) -> (String, String) {
-    let propose = change(&format!("proposals/{kind}"), key, body);
-    let made = world.operate(person, propose).await.ok(201);
-    let id = made["proposal_id"].as_str().unwrap().to_owned();
-    let shown = call("GET", &format!("proposals/{id}"));
-    let shown = world.operate(&SECURITY, shown).await.ok(200);
-    (id, shown["digest"].as_str().unwrap().to_owned())
-}
-
-async fn approve(
-    world: &InProcess,
-    person: &Person,
-    (kind, key): (&str, &str),
-    (id, digest): &(String, String),
-) -> Reply {
-    let path = format!("approvals/{kind}/{id}");
-    let approval = change(&path, key, &json!({"digest": digest}));
-    world.operate(person, approval).await
 }
 
 async fn phone_of(world: &InProcess) -> String {

@@ -1,6 +1,6 @@
 //! The erasure of a merchant: what forbids it, what is left, and that it can end anywhere and be repeated.
 
-use super::{approve, proposed};
+use super::proposed;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
@@ -12,7 +12,7 @@ use tests::history;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{DEVICE, GOOD_CARD, Merchant, Profile};
 use tests::new_merchants::{card_number, new_merchant};
-use tests::operators::{REGISTRY, RETENTION_S, SECURITY, SUPPORT, call, change};
+use tests::operators::{REGISTRY, RETENTION_S, SECURITY, SUPPORT, approve, call, change};
 use tests::table_faults::Fault;
 use tests::transport::{HttpCall, Transport as _};
 

@@ -18,9 +18,11 @@ use store::item::Item;
 use tests::in_process::InProcess;
 use tests::merchant::{GOOD_CARD, Merchant, merchant};
 use tests::new_merchants::new_merchant;
-use tests::operators::{OPERATIONS, Person, REGISTRY, SECURITY, SUPPORT, call, change};
+use tests::operators::{
+    OPERATIONS, Person, REGISTRY, SECURITY, SUPPORT, approve, call, change, propose,
+};
 use tests::peer_faults::DroppedPart;
-use tests::transport::{HttpCall, Reply, Transport as _};
+use tests::transport::{HttpCall, Transport as _};
 
 const POLICY: &Policy = &Policy::CURRENT;
 const MERCHANT: &str = "plain_1";
@@ -45,23 +47,7 @@ async fn unfreeze_proposed(world: &Arc<InProcess>) -> (String, String) {
 }
 
 async fn proposed(world: &Arc<InProcess>, kind: &str, body: &Value) -> (String, String) {
-    let propose = change(&format!("proposals/{kind}"), "p", body);
-    let made = world.operate(&OPERATIONS, propose).await.ok(201);
-    let id = made["proposal_id"].as_str().unwrap().to_owned();
-    let shown = call("GET", &format!("proposals/{id}"));
-    let shown = world.operate(&SECURITY, shown).await.ok(200);
-    (id, shown["digest"].as_str().unwrap().to_owned())
-}
-
-async fn approve(
-    world: &Arc<InProcess>,
-    person: &Person,
-    (kind, key): (&str, &str),
-    (id, digest): &(String, String),
-) -> Reply {
-    let path = format!("approvals/{kind}/{id}");
-    let approval = change(&path, key, &json!({"digest": digest}));
-    world.operate(person, approval).await
+    propose(world, &OPERATIONS, (kind, "p"), body).await
 }
 
 /// The audit chain of a person, entries in order.

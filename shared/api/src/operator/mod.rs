@@ -17,7 +17,7 @@ pub use caller::OperatorRoles;
 pub use erasure::{Erasure, ErasurePlan};
 pub use grounds::grounds;
 pub use new_merchant::NewMerchant;
-pub use proposal::{Made, Proposal, Proposals};
+pub use proposal::{NewProposal, Proposal, Proposals};
 #[cfg(feature = "schema")]
 use replies::MerchantFault;
 pub use replies::{

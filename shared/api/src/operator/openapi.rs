@@ -11,8 +11,9 @@ use super::requests::{
     ProposeUnfreeze, RenewDocument, Resend,
 };
 use super::{
-    Account, AuditedEvents, Erasure, ErasurePlan, Log, Made, Merchant, MerchantFault, NewMerchant,
-    OperatorRoute, OverdueList, PayoutOfMerchant, Proposal, Proposals, Receipt, Unmasked,
+    Account, AuditedEvents, Erasure, ErasurePlan, Log, Merchant, MerchantFault, NewMerchant,
+    NewProposal, OperatorRoute, OverdueList, PayoutOfMerchant, Proposal, Proposals, Receipt,
+    Unmasked,
 };
 use crate::openapi::schemas::{definitions, drop_words, publicly_named, tidy};
 use crate::openapi::{numbers, sorted};
@@ -21,7 +22,6 @@ use crate::replies::{Page, Payout, Problem};
 use crate::requests::Empty;
 use domain::error_code::ErrorCode;
 use domain::operator::ReasonCode;
-use schemars::JsonSchema as _;
 use schemars::generate::Contract;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,12 +106,12 @@ fn operation(route: OperatorRoute) -> Operation {
         Route::CreateMerchant => change("NewMerchant", 201, Some("Account"), &[]),
         Route::RegisterContact => change("ChangeContact", 200, Some("Merchant"), OF_VALUES),
         Route::Withdraw => change("Empty", 204, None, &[]),
-        Route::ProposeUnfreeze => change("ProposeUnfreeze", 201, Some("Made"), OF_PROPOSED),
-        Route::ProposeContactChange => change("ChangeContact", 201, Some("Made"), OF_VALUES),
+        Route::ProposeUnfreeze => change("ProposeUnfreeze", 201, Some("NewProposal"), OF_PROPOSED),
+        Route::ProposeContactChange => change("ChangeContact", 201, Some("NewProposal"), OF_VALUES),
         Route::ProposeClose | Route::ProposeUnmask | Route::ProposeErase => {
-            change("ProposeOf", 201, Some("Made"), OF_PROPOSED)
+            change("ProposeOf", 201, Some("NewProposal"), OF_PROPOSED)
         }
-        Route::ProposeCoreKey => change("ProposeCoreKey", 201, Some("Made"), &[]),
+        Route::ProposeCoreKey => change("ProposeCoreKey", 201, Some("NewProposal"), &[]),
         Route::ApproveUnfreeze
         | Route::ApproveContactChange
         | Route::ApproveClose
@@ -159,11 +159,10 @@ fn changes_merchant(route: OperatorRoute) -> bool {
 /// The description in OpenAPI 3.1.
 #[must_use]
 pub fn document() -> Value {
-    let docs = docs();
     let mut paths = Map::new();
-    for &route in OperatorRoute::ALL {
+    for (&route, (_, doc)) in OperatorRoute::ALL.iter().zip(OperatorRoute::DOCS) {
         let item = paths.entry(route.path()).or_insert_with(|| json!({}));
-        item[route.method().to_ascii_lowercase()] = described(route, &docs[route.as_str()]);
+        item[route.method().to_ascii_lowercase()] = described(route, &joined(doc));
     }
     let mut document = json!({
         "openapi": "3.1.0",
@@ -206,16 +205,9 @@ const TAGS: [(&str, &str); 6] = [
     ("approvals", "What takes two persons: the second one."),
 ];
 
-/// The documentation of each route, by its method and path.
-fn docs() -> BTreeMap<String, String> {
-    let mut generator = crate::openapi::schemas::generator(Contract::Serialize);
-    let schema = OperatorRoute::json_schema(&mut generator).to_value();
-    let text = schema["description"].as_str().expect("a documented list");
-    let lines = text.lines().filter_map(|line| {
-        let (route, doc) = line.strip_prefix("- `")?.split_once("`: ")?;
-        Some((route.to_owned(), doc.to_owned()))
-    });
-    lines.collect()
+fn joined(lines: &[&str]) -> String {
+    let lines = lines.iter().map(|line| line.trim());
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 fn reference(kind: &str, name: &str) -> Value {
@@ -377,7 +369,7 @@ fn schemas() -> Map<String, Value> {
         Erasure,
         ErasurePlan,
         Log,
-        Made,
+        NewProposal,
         Merchant,
         MerchantFault,
         OverdueList,

@@ -34,7 +34,7 @@ impl From<&Actor> for Person {
 /// A new proposal.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
-pub struct Made {
+pub struct NewProposal {
     /// Its id.
     pub proposal_id: Text<ProposalId>,
 }

@@ -143,7 +143,6 @@ impl Context<'_> {
         }
         profile.daily_limit_max_fen = after_fen;
         let mut state = self.changed_state();
-        state.record_version = profile.version;
         let pending = state.pending_settlement.as_ref();
         if pending.is_some_and(|pending| pending.effective_at <= self.now) {
             // They are in force, although the clean-up has not recorded it.
@@ -158,15 +157,7 @@ impl Context<'_> {
             before_fen,
             after_fen,
         });
-        Ok(Transition {
-            event: Some(self.event_for(&profile, event, None)),
-            state: Some(state),
-            record: Some(Box::new(RecordChange {
-                profile,
-                password_hash: None,
-            })),
-            ..Transition::none()
-        })
+        Ok(self.changed_record(profile, state, event))
     }
 
     /// Records a later date of the same document.
@@ -181,12 +172,21 @@ impl Context<'_> {
             return Err(Rejection::new(ErrorCode::StepOutOfOrder));
         }
         profile.id_expires_on = renewal.expires_on;
-        let mut state = self.changed_state();
-        state.record_version = profile.version;
         let event = Event::DocumentRenewed(event::DocumentRenewed {
             by: renewal.by.clone(),
         });
-        Ok(Transition {
+        Ok(self.changed_record(profile, self.changed_state(), event))
+    }
+
+    /// The record changes, and nothing of it concerns the login.
+    fn changed_record(
+        &self,
+        profile: Profile,
+        mut state: MerchantState,
+        event: Event,
+    ) -> Transition {
+        state.record_version = profile.version;
+        Transition {
             event: Some(self.event_for(&profile, event, None)),
             state: Some(state),
             record: Some(Box::new(RecordChange {
@@ -194,7 +194,7 @@ impl Context<'_> {
                 password_hash: None,
             })),
             ..Transition::none()
-        })
+        }
     }
 }
 

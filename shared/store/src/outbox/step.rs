@@ -116,6 +116,8 @@ pub enum NotificationStep<'a> {
         /// The reminder that was due.
         reminder: Reminder,
     },
+    /// Ends notification and reminders for good, and removes the recipients.
+    Forget,
     /// Gives up after [`Policy::notification_retries_max`] retries: the row keeps the recipients, the index entry is removed.
     GiveUp {
         /// The store's wall clock.
@@ -256,6 +258,17 @@ impl NotificationStep<'_> {
                 update.put("due_bucket", None);
                 update.put("due_at", None);
                 require_reminder(&mut update, reminder);
+            }
+            Self::Forget => {
+                for to in Recipient::ALL {
+                    update.put(recipient_name(to), None);
+                    if let Some(name) = pause_name(to) {
+                        update.put(name, None);
+                    }
+                }
+                for name in ["notice", event::AWAITED, REMINDER, "due_bucket", "due_at"] {
+                    update.put(name, None);
+                }
             }
             Self::GiveUp { wall, now } => {
                 update.put("notice", Some(s(NOTIFICATION_GIVEN_UP)));

@@ -75,34 +75,10 @@ pub fn attributes(
     Ok(attributes)
 }
 
-/// True for an event with a notification or a reminder ahead, or with one that was not handed over to everybody.
+/// True for an event with a recipient that was not notified, or with a reminder ahead.
 pub(crate) fn is_waiting(item: &Item) -> bool {
-    let all = [
-        Recipient::OnFile,
-        Recipient::Previous,
-        Recipient::Reserved,
-        Recipient::Push,
-    ];
-    let mut names = all.into_iter().map(recipient_name).chain(DUE);
+    let mut names = Recipient::ALL.into_iter().map(recipient_name).chain(DUE);
     names.any(|name| item.contains_key(name))
-}
-
-/// Ends the notification of an event for good.
-pub(crate) fn without_recipients() -> Attributes {
-    let names = [
-        "notice",
-        "to_on_file",
-        "to_previous",
-        "to_reserved",
-        "to_push",
-        "reminder",
-        AWAITED,
-    ];
-    names
-        .into_iter()
-        .chain(DUE)
-        .map(|name| (name, None))
-        .collect()
 }
 
 /// The event of an item.

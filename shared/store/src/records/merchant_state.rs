@@ -64,8 +64,6 @@ stored! {
         frozen: Option<FrozenV1>,
         #[serde(rename = "cl", skip_serializing_if = "Option::is_none")]
         closed_at: Option<i64>,
-        #[serde(rename = "er", skip_serializing_if = "Option::is_none")]
-        erased_at: Option<i64>,
         #[serde(rename = "fg", skip_serializing_if = "Option::is_none")]
         freeze_guesses_notified_at: Option<i64>,
         #[serde(rename = "ns", default, skip_serializing_if = "WindowV1::is_empty")]
@@ -88,6 +86,7 @@ stored! {
     but {
         version: 0,
         cooldown_until: None,
+        erased_at: None,
         sessions: Default::default(),
     }
 }
@@ -377,8 +376,9 @@ pub fn attributes(
         ("version", Some(n(state.version))),
         ("state", Some(json(&MerchantStateV1::of(state))?)),
         ("cooldown_until", state.cooldown_until.map(time)),
-        (ERASED, state.erased_at.map(time)),
     ];
+    // Never removed, so no other write mentions it.
+    attributes.extend(state.erased_at.map(|at| (ERASED, Some(time(at)))));
     attributes.extend(due(shards, merchant, state.due_at(now)));
     Ok(attributes)
 }
@@ -393,6 +393,7 @@ pub fn read(item: &Item) -> Result<MerchantState, PortError> {
     let mut state = record.back()?;
     state.version = get_n(item, "version")?;
     state.cooldown_until = opt_time(item, "cooldown_until");
+    state.erased_at = opt_time(item, ERASED);
     for (slot, session) in (0_u8..).zip(state.sessions.iter_mut()) {
         *session = session::read(item, slot);
     }
