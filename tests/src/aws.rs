@@ -122,6 +122,32 @@ impl Caller {
         }
     }
 
+    /// Creates a role with this policy, and opens a session of it.
+    pub async fn new_role(&self, name: &str, policy: &Value) -> Self {
+        let trust = json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole",
+        }]});
+        let (trust, policy) = (trust.to_string(), policy.to_string());
+        let create = [("RoleName", name), ("AssumeRolePolicyDocument", &trust)];
+        let created = self.query("iam", "2010-05-08", "CreateRole", &create).await;
+        created.unwrap();
+        let put = [
+            ("RoleName", name),
+            ("PolicyName", "policy"),
+            ("PolicyDocument", &policy),
+        ];
+        let put = self.query("iam", "2010-05-08", "PutRolePolicy", &put).await;
+        put.unwrap();
+        self.assume(name).await
+    }
+
+    /// The credentials of the session.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        let credentials = self.identity.data::<Credentials>();
+        credentials.expect("a caller has credentials").clone()
+    }
+
     /// The session of a fictional operator.
     #[must_use]
     pub fn operator(endpoints: &Endpoints, role: &str) -> Self {

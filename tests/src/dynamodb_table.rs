@@ -11,6 +11,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use dynoxide::actions::transact_write_items::TransactWriteItemsRequest;
 use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -69,8 +70,11 @@ impl Table {
             forgets_writes: true,
             ..State::default()
         };
+        let db = Database::new(path).unwrap();
+        // SQLite's usual settings. With dynoxide's own, each transaction waits for the disk.
+        db.disable_bulk_loading().unwrap();
         Self {
-            db: Database::new(path).unwrap(),
+            db,
             name_of,
             state: Arc::new(Mutex::new(state)),
         }
@@ -162,7 +166,13 @@ impl Table {
             "PutItem" => call(body, |request| db.put_item(request)),
             "UpdateItem" => call(body, |request| db.update_item(request)),
             "DeleteItem" => call(body, |request| db.delete_item(request)),
-            "TransactWriteItems" => call(body, |request| db.transact_write_items(request)),
+            "TransactWriteItems" => call(body, |mut request: TransactWriteItemsRequest| {
+                if self.state.lock().unwrap().forgets_writes {
+                    // dynoxide walks through the tokens of ten minutes for each transaction.
+                    request.client_request_token = None;
+                }
+                db.transact_write_items(request)
+            }),
             other => panic!("unsupported operation: {other}"),
         }
     }
@@ -197,18 +207,29 @@ impl HttpConnector for Table {
         if ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"].contains(&operation) {
             self.note(body);
         }
-        let ignores_conditions = self.state.lock().unwrap().ignores_conditions;
-        let answer = match operation {
+        let (ignores_conditions, is_stored) = {
+            let state = self.state.lock().unwrap();
+            (state.ignores_conditions, state.forgets_writes)
+        };
+        if is_stored {
+            // A server of its own: its work does not stop the caller's thread.
+            let (table, operation, body) = (self.clone(), operation.to_owned(), body.to_vec());
+            let answered = tokio::task::spawn_blocking(move || table.run(&operation, &body));
+            return HttpConnectorFuture::new(async { Ok(answer(answered.await.unwrap())) });
+        }
+        HttpConnectorFuture::ready(Ok(answer(match operation {
             "TransactWriteItems" | "UpdateItem" if ignores_conditions => {
                 self.run(operation, &unconditional(body))
             }
             _ => self.run(operation, body),
-        };
-        let (status, text) = match answer {
-            Ok(text) => (200, text),
-            Err(error) => (error.status_code(), error.to_json()),
-        };
-        HttpConnectorFuture::ready(Ok(response(status, text)))
+        })))
+    }
+}
+
+fn answer(answer: Result<String, DynoxideError>) -> HttpResponse {
+    match answer {
+        Ok(text) => response(200, text),
+        Err(error) => response(error.status_code(), error.to_json()),
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[command(next_help_heading = "Operator's API")]
 pub(crate) struct Caller {
     /// Call the local system of `cargo local up`
-    #[arg(long, global = true, requires = "role", conflicts_with_all = ["url", "region"])]
+    #[arg(long, global = true, conflicts_with_all = ["url", "region"])]
     pub(crate) local: bool,
     /// The role of the local system: support, operations, security or security_2
     #[arg(long = "as", global = true, value_name = "ROLE", requires = "local")]

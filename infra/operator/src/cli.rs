@@ -54,6 +54,21 @@ Exit codes:
   1  a file cannot be read
   2  the history is not proven; the reason is printed")]
     Verify(Verify),
+    /// Say what is not right with a deployment, and what to do
+    ///
+    /// Reads the state of the stack's tables, keys, secrets, queues, functions and schedules, the operators' roles, the core system's
+    /// keys, the limits of SNS and this machine's clock. It changes nothing and reads no secret and no merchant.
+    /// infra/operator/policies/doctor.json permits what it reads; credentials are the usual ones of AWS. Needs no --reason.
+    #[command(after_long_help = "\
+Exit codes:
+  0  nothing is wrong; there may be warnings
+  1  the stack cannot be read
+  2  there are problems, or something could not be found out")]
+    Doctor {
+        /// The name of the CloudFormation stack. With --local it is known
+        #[arg(long, value_name = "NAME", required_unless_present = "local")]
+        stack: Option<String>,
+    },
     /// Print the completions of a shell
     Completions {
         /// The shell

@@ -1,11 +1,13 @@
 //! `rebindctl`, the operator's tool.
 //!
 //! - [`api`]: signed calls of the operator's API.
+//! - [`doctor`]: what is not right with a deployment.
 //! - [`export`]: exports a history with the proofs of the log.
 //! - [`import`]: creates merchants from a file.
 //! - [`reconcile`]: compares the core system's payouts with this system's.
 
 pub mod api;
+pub mod doctor;
 pub mod export;
 pub mod import;
 pub mod reconcile;

@@ -64,6 +64,7 @@ async fn main() -> ExitCode {
         Command::Export(arguments) => operate::export(caller, arguments).await,
         Command::PublicKey => operate::log(caller, "public_key").await,
         Command::Checkpoint => operate::log(caller, "checkpoint").await,
+        Command::Doctor { stack } => operate::doctor(caller, stack.as_deref()).await,
         Command::Verify(arguments) => verify::verify(arguments),
         Command::Completions { shell } => {
             clap_complete::generate(

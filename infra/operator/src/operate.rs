@@ -4,11 +4,12 @@ use crate::calls::{self, Caller, Proposals};
 use crate::cli::Export;
 use crate::{CANNOT_RUN, HAS_ERRORS};
 use rebindctl::api::{Api, Endpoint, Local, Request, print_json, print_text};
+use rebindctl::doctor::{self, Account};
 use rebindctl::export::{self, Read};
 use rebindctl::reconcile::{self, FindPayout, Found, Known};
 use serde_json::Value;
 use std::fs::File;
-use std::io::{BufReader, Read as _, Write as _};
+use std::io::{BufReader, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -92,6 +93,34 @@ pub(crate) async fn reconcile(caller: &Caller, file: &Path) -> Done {
         0
     } else {
         HAS_ERRORS
+    })
+}
+
+/// Examines a stack.
+pub(crate) async fn doctor(caller: &Caller, stack: Option<&str>) -> Done {
+    let (account, known) = if caller.local {
+        let (account, stack) = Account::local(local(caller)).map_err(|error| error.to_string())?;
+        (account, Some(stack))
+    } else {
+        let account = Account::aws(caller.region.as_deref()).await;
+        (account.map_err(|error| error.to_string())?, None)
+    };
+    let stack = stack.or(known.as_deref());
+    let stack = stack.ok_or("no stack: set --stack to the name of the CloudFormation stack")?;
+    let examined = doctor::examine(&account, stack, env!("CARGO_PKG_VERSION")).await;
+    let examined = examined.map_err(|error| format!("{stack} cannot be examined: {error}"))?;
+    let mut output = std::io::stdout().lock();
+    let printed = if caller.json {
+        let value = serde_json::to_value(&examined).unwrap_or_default();
+        print_json(&mut output, &value)
+    } else {
+        let colours = output.is_terminal();
+        doctor::print(&mut output, &examined, colours)
+    };
+    Ok(match printed {
+        Err(_) => CANNOT_RUN,
+        Ok(()) if examined.problems + examined.unknown > 0 => HAS_ERRORS,
+        Ok(()) => 0,
     })
 }
 
@@ -202,20 +231,18 @@ fn with_grounds(caller: &Caller, request: Request) -> Result<Request, String> {
     Ok(request.on(&grounds, &key))
 }
 
+/// The local system's `endpoints.json`.
+fn local(caller: &Caller) -> Local<'_> {
+    Local(caller.endpoints.as_deref().unwrap_or(Path::new(ENDPOINTS)))
+}
+
 async fn endpoint(caller: &Caller) -> Result<Endpoint, String> {
-    let found = match (&caller.role, caller.local) {
-        (Some(role), true) => {
-            let endpoints = caller.endpoints.as_deref();
-            Endpoint::local(&Local {
-                endpoints: endpoints.unwrap_or(Path::new(ENDPOINTS)),
-                role,
-            })
-        }
-        _ => {
-            let default = std::env::var("REBIND_OPERATOR_URL").ok();
-            let url = caller.url.as_deref().or(default.as_deref());
-            Endpoint::aws(url, caller.region.as_deref()).await
-        }
+    let found = if caller.local {
+        Endpoint::local(local(caller), caller.role.as_deref())
+    } else {
+        let default = std::env::var("REBIND_OPERATOR_URL").ok();
+        let url = caller.url.as_deref().or(default.as_deref());
+        Endpoint::aws(url, caller.region.as_deref()).await
     };
     found.map_err(|error| error.to_string())
 }

@@ -48,6 +48,8 @@ pub struct SignedReply {
     pub status: u16,
     /// The body.
     pub body: Vec<u8>,
+    /// The time of the service, as in HTTP.
+    pub date: Option<String>,
 }
 
 /// Why there is no reply.
@@ -105,12 +107,14 @@ impl SignedHttp {
         let response = self.connector().call(signed).await;
         let response = response.map_err(|error| SendError::NoReply(error.to_string()))?;
         let status = response.status().as_u16();
+        let date = response.headers().get("date").map(str::to_owned);
         let body = Limited::new(response.into_body(), self.reply_bytes_max);
         let body = body.collect().await;
         let body = body.map_err(|error| SendError::NoReply(error.to_string()))?;
         Ok(SignedReply {
             status,
             body: body.to_bytes().to_vec(),
+            date,
         })
     }
 

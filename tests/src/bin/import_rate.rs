@@ -2,7 +2,7 @@
 //! prints rate and memory. The arguments are numbers of lines; the default is 10,000 and 100,000. Each number gets a process
 //! of its own, because the peak of the memory is one of the process.
 //!
-//! `cargo run --profile measure -p tests --bin import_rate`
+//! `cargo run --profile fast -p tests --bin import_rate`
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool
 

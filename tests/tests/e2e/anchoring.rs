@@ -164,28 +164,10 @@ pub async fn history_is_anchored_and_proven(live: &LocalCloud) {
 
 /// A role with every right on keys and buckets. The policies of the key and of the bucket deny it.
 pub async fn administrator_can_neither_sign_nor_write(live: &LocalCloud) {
-    let iam = async |action: &str, fields: &[(&str, &str)]| {
-        let reply = live.root.query("iam", "2010-05-08", action, fields).await;
-        reply.unwrap()
-    };
-    let name = "an-administrator";
-    let trust = json!({"Version": "2012-10-17", "Statement": [{
-        "Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole",
-    }]});
     let all = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Action": ["kms:*", "s3:*"], "Resource": "*",
     }]});
-    let trust = trust.to_string();
-    let fields = [("RoleName", name), ("AssumeRolePolicyDocument", &trust)];
-    iam("CreateRole", &fields).await;
-    let all = all.to_string();
-    let fields = [
-        ("RoleName", name),
-        ("PolicyName", "all"),
-        ("PolicyDocument", &all),
-    ];
-    iam("PutRolePolicy", &fields).await;
-    let caller = live.root.assume(name).await;
+    let caller = live.root.new_role("an-administrator", &all).await;
     let sign = async |key: &str| {
         let body = json!({
             "KeyId": live.system.resource(key).unwrap(),

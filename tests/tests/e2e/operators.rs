@@ -5,7 +5,9 @@ use domain::error_code::ErrorCode;
 use domain::policy::DAY_S;
 use http::Request;
 use local::http::Http;
+use rebindctl::doctor::{Account, Examined, Level, examine};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use tests::aws::Caller;
 use tests::local_cloud::LocalCloud;
 use tests::merchant::Profile;
@@ -62,6 +64,64 @@ pub async fn two_people_end_a_freeze(live: &LocalCloud) {
     for kind in ["frozen", "change_proposed", "unfrozen"] {
         assert!(kinds.contains(&json!(kind)), "{kind}: {kinds:?}");
     }
+}
+
+/// The doctor, in a role with its example policy, finds out everything that the local cloud knows.
+pub async fn doctor_needs_its_example_policy_only(live: &LocalCloud) {
+    let policy = include_str!("../../../infra/operator/policies/doctor.json");
+    let endpoints = live.system.endpoints();
+    let examined = async |name: &str, policy: &str| {
+        let policy = policy.replace("arn:aws:dynamodb:REGION:ACCOUNT:table/RECORD_TABLE", "*");
+        let policy = serde_json::from_str(&policy).unwrap();
+        let credentials = live.root.new_role(name, &policy).await.credentials();
+        let (url, region) = (endpoints.cloud_url.clone(), endpoints.region.clone());
+        let account = Account::new(Some(url), region, credentials);
+        examine(&account, &endpoints.stack, env!("CARGO_PKG_VERSION"))
+            .await
+            .unwrap()
+    };
+    let of = |examined: &Examined, level| {
+        let found = examined.findings.iter().filter(|one| one.level == level);
+        found
+            .map(|one| one.subject.clone())
+            .collect::<BTreeSet<_>>()
+    };
+    let right = examined("doctor", policy).await;
+    let unknown = of(&right, Level::Unknown);
+    assert_eq!(
+        unknown,
+        ["SMS sandbox", "SMS spend limit"].map(String::from).into()
+    );
+    // The local cloud does not enable time to live. Other cases leave messages in the queues of failures.
+    let problems = of(&right, Level::Problem);
+    let others = problems.iter().filter(|one| !one.ends_with("Failures"));
+    assert_eq!(others.collect::<Vec<_>>(), ["Table"], "{right:?}");
+    for subject in [
+        "LoginFunction",
+        "CardKey",
+        "BankSecret",
+        "CoreEncryptionKeys",
+        "clock",
+        "version",
+    ] {
+        assert!(
+            of(&right, Level::Ok).contains(subject),
+            "{subject}: {right:?}"
+        );
+    }
+
+    let policy = policy.replace("kms:DescribeKey", "kms:ListKeys");
+    let without = examined("doctor-without-kms", &policy).await;
+    let card_key = without
+        .findings
+        .iter()
+        .find(|one| one.subject == "CardKey")
+        .unwrap();
+    assert_eq!(card_key.level, Level::Unknown);
+    assert!(
+        card_key.message.contains("lacks kms:DescribeKey"),
+        "{card_key:?}"
+    );
 }
 
 /// The registry creates a merchant, who logs in, and closes the account.

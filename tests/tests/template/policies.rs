@@ -4,6 +4,7 @@ use api::operator::OperatorRoute;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
+use tests::iam_policy::template;
 
 const LEVELS: [&str; 4] = ["support", "operations", "security", "registry"];
 const API: &str = "arn:aws:execute-api:REGION:ACCOUNT:API_ID/$default/";
@@ -35,6 +36,13 @@ fn permitted(level: &str) -> BTreeSet<OperatorRoute> {
         }
     }
     routes
+}
+
+/// `rebindctl doctor` compares it with its own.
+#[test]
+fn version_of_the_stack_is_the_release() {
+    let version = &template()["Outputs"]["Version"]["Value"];
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
 }
 
 #[test]

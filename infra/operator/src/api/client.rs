@@ -106,7 +106,7 @@ impl Api {
             cause,
         };
         match tokio::time::timeout(CALL_LIMIT, sent).await {
-            Ok(Ok(SignedReply { status, body })) => Ok(Reply {
+            Ok(Ok(SignedReply { status, body, .. })) => Ok(Reply {
                 status,
                 body: serde_json::from_slice(&body).unwrap_or_default(),
             }),

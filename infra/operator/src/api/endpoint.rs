@@ -39,6 +39,9 @@ pub enum EndpointError {
     /// The local system is not up.
     #[error("{0} cannot be read: start the local system with `cargo local up --detach`")]
     NotUp(PathBuf),
+    /// No role of the local system.
+    #[error("--local needs a role here: --as with one of {0}")]
+    RoleMissing(String),
     /// The local system has no such role.
     #[error("the local system has no role {role}: use one of {known}")]
     NoRole {
@@ -51,9 +54,13 @@ pub enum EndpointError {
 
 /// The part of `endpoints.json` that is needed here.
 #[derive(Deserialize)]
-struct Endpoints {
+pub(crate) struct Endpoints {
     operator_url: String,
-    region: String,
+    pub(crate) cloud_url: String,
+    pub(crate) region: String,
+    pub(crate) access_key: String,
+    pub(crate) secret_key: String,
+    pub(crate) stack: String,
     operators: BTreeMap<String, Session>,
 }
 
@@ -64,29 +71,35 @@ struct Session {
     session_token: String,
 }
 
-/// The local system.
-#[derive(Clone, Debug)]
-pub struct Local<'a> {
-    /// Its `endpoints.json`.
-    pub endpoints: &'a Path,
-    /// The role of the caller.
-    pub role: &'a str,
+/// The local system: its `endpoints.json`.
+#[derive(Clone, Copy, Debug)]
+pub struct Local<'a>(pub &'a Path);
+
+impl Local<'_> {
+    pub(crate) fn read(self) -> Result<Endpoints, EndpointError> {
+        let not_up = || EndpointError::NotUp(self.0.to_owned());
+        let text = std::fs::read_to_string(self.0).map_err(|_| not_up())?;
+        serde_json::from_str(&text).map_err(|_| not_up())
+    }
 }
 
 impl Endpoint {
-    /// The local system.
+    /// The local system, in one of its roles.
     ///
     /// # Errors
     /// When it is not up, or has no such role.
-    pub fn local(local: &Local<'_>) -> Result<Self, EndpointError> {
-        let not_up = || EndpointError::NotUp(local.endpoints.to_owned());
-        let text = std::fs::read_to_string(local.endpoints).map_err(|_| not_up())?;
-        let endpoints: Endpoints = serde_json::from_str(&text).map_err(|_| not_up())?;
-        let Some(session) = endpoints.operators.get(local.role) else {
+    pub fn local(local: Local<'_>, role: Option<&str>) -> Result<Self, EndpointError> {
+        let endpoints = local.read()?;
+        let session = role.and_then(|role| endpoints.operators.get(role));
+        let Some(session) = session else {
             let known: Vec<_> = endpoints.operators.into_keys().collect();
-            return Err(EndpointError::NoRole {
-                role: local.role.to_owned(),
-                known: known.join(", "),
+            let known = known.join(", ");
+            return Err(match role {
+                Some(role) => EndpointError::NoRole {
+                    role: role.to_owned(),
+                    known,
+                },
+                None => EndpointError::RoleMissing(known),
             });
         };
         let token = Some(session.session_token.clone());
@@ -132,22 +145,20 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("rebindctl-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("endpoints.json");
-        let local = |role: &'static str| {
-            Endpoint::local(&Local {
-                endpoints: &path,
-                role,
-            })
-        };
+        let local = |role: &str| Endpoint::local(Local(&path), Some(role));
         assert!(matches!(local("support"), Err(EndpointError::NotUp(_))));
         let session = r#"{"access_key": "a", "secret_key": "b", "session_token": "c"}"#;
         let text = format!(
-            r#"{{"operator_url": "http://127.0.0.1:1/x", "region": "r", "operators": {{"support": {session}}}}}"#
+            r#"{{"operator_url": "http://127.0.0.1:1/x", "cloud_url": "http://127.0.0.1:1", "region": "r", "access_key": "a",
+                "secret_key": "b", "stack": "s", "operators": {{"support": {session}}}}}"#
         );
         std::fs::write(&path, text).unwrap();
         let endpoint = local("support").unwrap();
         assert_eq!(endpoint.credentials.session_token(), Some("c"));
         let error = local("nobody").unwrap_err().to_string();
         assert!(error.contains("support"), "{error}");
+        let missing = Endpoint::local(Local(&path), None);
+        assert!(matches!(missing, Err(EndpointError::RoleMissing(_))));
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

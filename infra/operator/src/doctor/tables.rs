@@ -1,0 +1,140 @@
+//! The tables, the streams' readers and the queues.
+
+use super::{Finding, Findings, Level};
+use serde_json::Value;
+
+/// Write units of a request at most, by the table of steps in tests/bench/results.md.
+pub(super) const WRITE_UNITS_A_REQUEST: u64 = 20;
+
+/// What is asked about one table.
+pub(super) struct TableAnswers<'a> {
+    pub(super) logical_id: &'a str,
+    /// `DescribeTable`
+    pub(super) table: &'a Value,
+    /// `DescribeTimeToLive`
+    pub(super) ttl: &'a Value,
+    /// `DescribeContinuousBackups`
+    pub(super) backups: &'a Value,
+}
+
+/// Judges a table. `requests`: the parameter RequestsPerSecond.
+pub(super) fn table(answers: &TableAnswers<'_>, is_durable: bool, requests: u64) -> Vec<Finding> {
+    let TableAnswers {
+        logical_id,
+        table,
+        ttl,
+        backups,
+    } = answers;
+    let table = &table["Table"];
+    let mut found = Findings::about(logical_id);
+    found.problem_unless(
+        table["TableStatus"] == "ACTIVE",
+        format!(
+            "its status is {}: wait, or see its events",
+            table["TableStatus"]
+        ),
+    );
+    let indexes = table["GlobalSecondaryIndexes"].as_array();
+    for index in indexes.into_iter().flatten() {
+        found.problem_unless(
+            index["IndexStatus"] == "ACTIVE",
+            format!(
+                "its index {} is {}: the clean-up waits for it",
+                index["IndexName"], index["IndexStatus"]
+            ),
+        );
+    }
+    let has_stream = *logical_id == "Table";
+    if has_stream {
+        let stream = &table["StreamSpecification"];
+        found.problem_unless(
+            stream["StreamEnabled"] == true && stream["StreamViewType"] == "NEW_IMAGE",
+            "it has no stream of new images, so nobody is notified: deploy the template again",
+        );
+        found.problem_unless(
+            ["ENABLED", "ENABLING"]
+                .map(Value::from)
+                .contains(&ttl["TimeToLiveDescription"]["TimeToLiveStatus"]),
+            "expired items stay: enable time to live for the attribute ttl",
+        );
+    }
+    if is_durable {
+        let recovery = &backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"];
+        found.problem_unless(
+            recovery["PointInTimeRecoveryStatus"] == "ENABLED",
+            "it cannot be restored to a point in time: enable point-in-time recovery",
+        );
+        found.problem_unless(
+            table["DeletionProtectionEnabled"] == true,
+            "it can be deleted: enable deletion protection",
+        );
+        found.problem_unless(
+            table["SSEDescription"]["SSEType"] == "KMS",
+            "it is not encrypted under the stack's key: deploy the template again",
+        );
+    }
+    if let Some(warm) = table["WarmThroughput"]["WriteUnitsPerSecond"].as_u64() {
+        let needed = requests.saturating_mul(WRITE_UNITS_A_REQUEST);
+        found.warning_unless(
+            warm >= needed,
+            format!(
+                "it takes {warm} write units a second at once, and RequestsPerSecond permits {needed}: \
+                 raise its warm throughput, or lower the parameter"
+            ),
+        );
+    }
+    found.or_ok("active, with what its stage demands")
+}
+
+/// Judges the readers of the stream, from `ListEventSourceMappings`. `of_stack`: true for a function of the stack.
+pub(super) fn mappings(answer: &Value, expected: &[(&str, &str)]) -> Vec<Finding> {
+    let all = answer["EventSourceMappings"].as_array();
+    let mut findings = Vec::new();
+    for (logical_id, id) in expected {
+        let mut found = Findings::about(logical_id);
+        let mapping = all.into_iter().flatten().find(|one| one["UUID"] == **id);
+        match mapping {
+            None => found.add(
+                Level::Problem,
+                "it is gone, so its function reads nothing of the stream: deploy the template again",
+            ),
+            Some(mapping) => {
+                let state = mapping["State"].as_str().unwrap_or_default();
+                found.problem_unless(
+                    state == "Enabled",
+                    format!("it is {state}: `aws lambda update-event-source-mapping --enabled --uuid {id}`"),
+                );
+                let last = mapping["LastProcessingResult"].as_str().unwrap_or_default();
+                found.problem_unless(
+                    !last.starts_with("PROBLEM"),
+                    format!("{last}: see the function's log; the records behind wait"),
+                );
+            }
+        }
+        findings.extend(found.or_ok("reads the stream"));
+    }
+    findings
+}
+
+/// Judges a queue, from `GetQueueAttributes`.
+pub(super) fn queue(logical_id: &str, answer: &Value) -> Vec<Finding> {
+    /// A run anchors as many.
+    const BACKLOG_MAX: u64 = 10_000;
+    let mut found = Findings::about(logical_id);
+    let waiting = answer["Attributes"]["ApproximateNumberOfMessages"].as_str();
+    let waiting: u64 = waiting
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(u64::MAX);
+    if logical_id.ends_with("Failures") {
+        found.problem_unless(
+            waiting == 0,
+            format!("{waiting} messages failed for good: read them, mend the cause, and redrive or delete them"),
+        );
+        return found.or_ok("empty");
+    }
+    found.warning_unless(
+        waiting <= BACKLOG_MAX,
+        format!("{waiting} messages wait, more than a run handles: see the log of its reader"),
+    );
+    found.or_ok(format!("{waiting} messages wait"))
+}
