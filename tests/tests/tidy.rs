@@ -35,7 +35,7 @@ const LONG_FUNCTIONS: [(&str, &str); 7] = [
 const TEST_NAME_MAX: usize = 60;
 const TEST_NAME_MEDIAN_MAX: usize = 35;
 /// Files in git.
-const FILES_MAX: usize = 1_200;
+const FILES_MAX: usize = 1_300;
 /// Phrases of a private dialect, with plain words for each. CONTRIBUTING.md quotes some as bad examples.
 const BANNED: [(&str, &str); 10] = [
     ("whoever", "name the actor"),
