@@ -27,21 +27,21 @@ pub(super) fn table(answers: &TableAnswers<'_>, is_durable: bool, requests: u64)
     } = answers;
     let table = &table["Table"];
     let mut found = Findings::about(logical_id);
+    let status = table["TableStatus"].as_str().unwrap_or_default();
     found.problem_unless(
-        table["TableStatus"] == "ACTIVE",
-        format!(
-            "its status is {}: wait, or see its events",
-            table["TableStatus"]
-        ),
+        status == "ACTIVE",
+        format!("its status is {status}: wait, or see its events"),
     );
-    let indexes = table["GlobalSecondaryIndexes"].as_array();
-    for index in indexes.into_iter().flatten() {
+    for index in table["GlobalSecondaryIndexes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let status = index["IndexStatus"].as_str().unwrap_or("ACTIVE");
+        let name = index["IndexName"].as_str().unwrap_or_default();
         found.problem_unless(
-            index["IndexStatus"] == "ACTIVE",
-            format!(
-                "its index {} is {}: the clean-up waits for it",
-                index["IndexName"], index["IndexStatus"]
-            ),
+            status == "ACTIVE",
+            format!("its index {name} is {status}: the clean-up waits for it"),
         );
     }
     let has_stream = *logical_id == "Table";
@@ -73,7 +73,9 @@ pub(super) fn table(answers: &TableAnswers<'_>, is_durable: bool, requests: u64)
             "it is not encrypted under the stack's key: deploy the template again",
         );
     }
-    if let Some(warm) = table["WarmThroughput"]["WriteUnitsPerSecond"].as_u64() {
+    // The local cloud says 0.
+    let warm = table["WarmThroughput"]["WriteUnitsPerSecond"].as_u64();
+    if let Some(warm) = warm.filter(|warm| *warm > 0) {
         let needed = requests.saturating_mul(WRITE_UNITS_A_REQUEST);
         found.warning_unless(
             warm >= needed,
