@@ -98,9 +98,9 @@ fn leaked<'r>(message: &Value, records: &'r [Value]) -> BTreeSet<&'r str> {
         texts(&record["dynamodb"]["Keys"], &mut secret);
         texts(&record["dynamodb"]["NewImage"], &mut secret);
     }
-    // A sequence number is a position. By chance it holds the digits of a stored time.
+    // These are positions. By chance one holds the digits of a stored time; the stream's name holds the time of its creation.
     let mut message = message.clone();
-    for position in ["startSequenceNumber", "endSequenceNumber"] {
+    for position in ["startSequenceNumber", "endSequenceNumber", "streamArn"] {
         message["DDBStreamBatchInfo"][position] = Value::Null;
     }
     // Short ones, such as "due" or "1", also occur in numbers.
