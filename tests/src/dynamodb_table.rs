@@ -212,7 +212,7 @@ impl HttpConnector for Table {
             (state.ignores_conditions, state.forgets_writes)
         };
         if is_stored {
-            // A server of its own: its work does not stop the caller's thread.
+            // On another thread, as a server would.
             let (table, operation, body) = (self.clone(), operation.to_owned(), body.to_vec());
             let answered = tokio::task::spawn_blocking(move || table.run(&operation, &body));
             return HttpConnectorFuture::new(async { Ok(answer(answered.await.unwrap())) });

@@ -66,7 +66,7 @@ Exit codes:
   2  there are problems, or something could not be found out")]
     Doctor {
         /// The name of the CloudFormation stack. With --local it is known
-        #[arg(long, value_name = "NAME", required_unless_present = "local")]
+        #[arg(long, value_name = "NAME")]
         stack: Option<String>,
     },
     /// Print the completions of a shell

@@ -1,5 +1,6 @@
 //! Where the API is, and who calls it.
 
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use serde::Deserialize;
@@ -111,7 +112,7 @@ impl Endpoint {
         })
     }
 
-    /// A stack on AWS, with the usual credentials: the environment, profiles, containers and instances.
+    /// A stack on AWS, with the usual credentials.
     ///
     /// # Errors
     /// Without address, region or credentials.
@@ -121,19 +122,28 @@ impl Endpoint {
         if !(url.starts_with("https://") || is_local) {
             return Err(EndpointError::BadUrl);
         }
-        let config = aws_config::defaults(aws_config::BehaviorVersion::latest());
-        let config = config.load().await;
-        let configured = config.region().map(ToString::to_string);
-        let region = region.map(str::to_owned).or(configured);
-        let provider = config.credentials_provider();
-        let provider = provider.ok_or(EndpointError::NoCredentials)?;
-        let credentials = provider.provide_credentials().await;
+        let (_, region, credentials) = usual(region).await?;
         Ok(Self {
             url: url.to_owned(),
-            region: region.ok_or(EndpointError::NoRegion)?,
-            credentials: credentials.map_err(|_| EndpointError::NoCredentials)?,
+            region,
+            credentials,
         })
     }
+}
+
+/// The usual configuration of AWS, its region unless one is given, and its credentials: from the environment, profiles,
+/// containers and instances.
+pub(crate) async fn usual(
+    region: Option<&str>,
+) -> Result<(SdkConfig, String, Credentials), EndpointError> {
+    let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
+    let configured = config.region().map(ToString::to_string);
+    let region = region.map(str::to_owned).or(configured);
+    let provider = config.credentials_provider();
+    let provider = provider.ok_or(EndpointError::NoCredentials)?;
+    let credentials = provider.provide_credentials().await;
+    let credentials = credentials.map_err(|_| EndpointError::NoCredentials)?;
+    Ok((config, region.ok_or(EndpointError::NoRegion)?, credentials))
 }
 
 #[cfg(test)]

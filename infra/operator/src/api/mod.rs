@@ -6,6 +6,7 @@ mod print;
 mod request;
 
 pub use client::{Api, Reply};
+pub(crate) use endpoint::usual;
 pub use endpoint::{Endpoint, EndpointError, Local};
 pub use print::{print_json, print_text};
 pub use request::{Grounds, Request};

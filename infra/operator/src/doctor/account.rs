@@ -1,17 +1,16 @@
 //! Reads from the services of an AWS account.
 //!
-//! The requests are signed here. Seven more SDK clients, for sixteen reads, would take longer to compile than this crate.
+//! The requests are signed here. Four more SDKs (CloudFormation, IAM, Lambda, Scheduler) would take longer to compile than this crate.
 
 use aws::signed::{SendError, SignedHttp, SignedReply, Unsigned};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::ProvideCredentials as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::time::Duration;
 
-use crate::api::{EndpointError, Local};
+use crate::api::{EndpointError, Local, usual};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const CALL_LIMIT: Duration = Duration::from_secs(15);
@@ -116,17 +115,9 @@ impl Account {
     /// When it is not up.
     pub fn local(local: Local<'_>) -> Result<(Self, String), EndpointError> {
         let endpoints = local.read()?;
-        let account = Self {
-            url: Some(endpoints.cloud_url),
-            region: endpoints.region,
-            credentials: Credentials::new(
-                endpoints.access_key,
-                endpoints.secret_key,
-                None,
-                None,
-                "local",
-            ),
-        };
+        let (id, secret) = (endpoints.access_key, endpoints.secret_key);
+        let credentials = Credentials::new(id, secret, None, None, "local");
+        let account = Self::new(Some(endpoints.cloud_url), endpoints.region, credentials);
         Ok((account, endpoints.stack))
     }
 
@@ -140,22 +131,14 @@ impl Account {
         }
     }
 
-    /// The account of the usual AWS credentials: the environment, profiles, containers and instances.
+    /// The account of the usual AWS credentials.
     ///
     /// # Errors
     /// Without region or credentials.
     pub async fn aws(region: Option<&str>) -> Result<Self, EndpointError> {
-        let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
-        let configured = config.region().map(ToString::to_string);
-        let region = region.map(str::to_owned).or(configured);
-        let provider = config.credentials_provider();
-        let provider = provider.ok_or(EndpointError::NoCredentials)?;
-        let credentials = provider.provide_credentials().await;
-        Ok(Self {
-            url: config.endpoint_url().map(str::to_owned),
-            region: region.ok_or(EndpointError::NoRegion)?,
-            credentials: credentials.map_err(|_| EndpointError::NoCredentials)?,
-        })
+        let (config, region, credentials) = usual(region).await?;
+        let url = config.endpoint_url().map(str::to_owned);
+        Ok(Self::new(url, region, credentials))
     }
 
     /// The configuration of an SDK client.

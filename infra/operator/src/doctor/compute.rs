@@ -31,7 +31,7 @@ pub(super) fn function(logical_id: &str, answer: &Value, stack: &Stack) -> Vec<F
         .unwrap_or_default();
     found.problem_unless(
         stage == stack.parameter("Stage"),
-        format!("it runs as {stage}, which nobody deployed: find out who changed its environment, and deploy again"),
+        format!("it runs as {stage}, unlike the stack: find out who changed its environment, and deploy again"),
     );
     found.or_ok(format!("ready, {architecture}"))
 }

@@ -41,20 +41,19 @@ pub async fn examine(account: &Account, stack: &str, version: &str) -> Result<Ex
     let (stack, date) = Stack::read(account, stack).await?;
     let mut findings = compute::clock(date.as_deref(), SystemTime::now());
     findings.extend(stack.judged(version));
-    let mut doctor = Examination {
+    let mut examination = Examination {
         account,
         stack: &stack,
         findings,
     };
-    doctor.tables().await;
-    doctor.queues_and_mappings().await;
-    doctor.keys().await;
-    doctor.secrets().await;
-    doctor.core_keys().await;
-    doctor.compute().await;
-    doctor.operators().await;
-    doctor.sms().await;
-    Ok(Examined::of(doctor.findings))
+    examination.tables().await;
+    examination.queues_and_mappings().await;
+    examination.keys().await;
+    examination.core_keys().await;
+    examination.compute().await;
+    examination.operators().await;
+    examination.sms().await;
+    Ok(Examined::of(examination.findings))
 }
 
 struct Examination<'a> {
@@ -82,22 +81,36 @@ impl Examination<'_> {
         }
     }
 
-    fn of_kind(&self, kind: &str) -> Vec<Resource> {
-        self.stack.of_kind(kind).cloned().collect()
+    /// Asks about each resource of a kind, by its physical id, and judges the answers.
+    async fn each(
+        &mut self,
+        kind: &str,
+        (service, operation): (Service, &str),
+        input: impl Fn(&str) -> Value,
+        judge: impl Fn(&str, &Value) -> Vec<Finding>,
+    ) {
+        let stack = self.stack;
+        for one in stack.of_kind(kind) {
+            let (subject, input) = (&one.logical_id, input(&one.physical_id));
+            if let Some(answer) = self.ask(subject, service, operation, input).await {
+                self.findings.extend(judge(subject, &answer));
+            }
+        }
     }
 
     async fn tables(&mut self) {
-        let requests = self.stack.parameter("RequestsPerSecond").parse();
+        let stack = self.stack;
+        let requests = stack.parameter("RequestsPerSecond").parse();
         let requests = requests.unwrap_or_default();
         for Resource {
             logical_id,
             physical_id,
             ..
-        } in self.of_kind("AWS::DynamoDB::Table")
+        } in stack.of_kind("AWS::DynamoDB::Table")
         {
             let input = json!({ "TableName": physical_id });
             let mut ask = async |operation| {
-                self.ask(&logical_id, DYNAMODB, operation, input.clone())
+                self.ask(logical_id, DYNAMODB, operation, input.clone())
                     .await
             };
             let (Some(table), Some(ttl), Some(backups)) = (
@@ -108,49 +121,31 @@ impl Examination<'_> {
                 continue;
             };
             let answers = tables::TableAnswers {
-                logical_id: &logical_id,
+                logical_id,
                 table: &table,
                 ttl: &ttl,
                 backups: &backups,
             };
             self.findings
-                .extend(tables::table(&answers, self.stack.is_durable(), requests));
+                .extend(tables::table(&answers, stack.is_durable(), requests));
         }
     }
 
     async fn queues_and_mappings(&mut self) {
-        for Resource {
-            logical_id,
-            physical_id,
-            ..
-        } in self.of_kind("AWS::SQS::Queue")
-        {
-            let input = json!({ "QueueUrl": physical_id, "AttributeNames": ["ApproximateNumberOfMessages"] });
-            if let Some(answer) = self
-                .ask(&logical_id, SQS, "GetQueueAttributes", input)
-                .await
-            {
-                self.findings.extend(tables::queue(&logical_id, &answer));
-            }
-        }
-        let path = json!("/2015-03-31/event-source-mappings/");
-        let expected = self.of_kind("AWS::Lambda::EventSourceMapping");
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|one| (one.logical_id.as_str(), one.physical_id.as_str()))
-            .collect();
-        let answer = self
-            .ask("stream", LAMBDA, "ListEventSourceMappings", path)
+        let input = |url: &str| json!({ "QueueUrl": url, "AttributeNames": ["ApproximateNumberOfMessages"] });
+        let question = (SQS, "GetQueueAttributes");
+        self.each("AWS::SQS::Queue", question, input, tables::queue)
             .await;
-        if let Some(answer) = answer {
-            self.findings.extend(tables::mappings(&answer, &expected));
-        }
+        let kind = "AWS::Lambda::EventSourceMapping";
+        let path = |id: &str| json!(format!("/2015-03-31/event-source-mappings/{id}"));
+        let question = (LAMBDA, "GetEventSourceMapping");
+        self.each(kind, question, path, tables::mapping).await;
     }
 
     async fn keys(&mut self) {
-        let of_stack = self.of_kind("AWS::KMS::Key").into_iter();
+        let of_stack = self.stack.of_kind("AWS::KMS::Key");
         let mut all: Vec<_> = of_stack
-            .map(|key| (key.logical_id, key.physical_id))
+            .map(|key| (key.logical_id.clone(), key.physical_id.clone()))
             .collect();
         let previous =
             ["LookUp", "CardAndId", "Codes", "Freeze"].map(|name| format!("Previous{name}KeyArn"));
@@ -175,79 +170,45 @@ impl Examination<'_> {
             self.findings
                 .extend(keys::kms_key(&subject, &key, rotation.as_ref()));
         }
-    }
-
-    async fn secrets(&mut self) {
-        for Resource {
-            logical_id,
-            physical_id,
-            ..
-        } in self.of_kind("AWS::SecretsManager::Secret")
-        {
-            let input = json!({ "SecretId": physical_id });
-            if let Some(answer) = self
-                .ask(&logical_id, SECRETS, "DescribeSecret", input)
-                .await
-            {
-                let is_bank_real = self.stack.is_durable();
-                self.findings
-                    .extend(keys::secret(&logical_id, &answer, is_bank_real));
-            }
-        }
+        let is_bank_real = self.stack.is_durable();
+        let kind = "AWS::SecretsManager::Secret";
+        let input = |id: &str| json!({ "SecretId": id });
+        let judge = |subject: &str, answer: &Value| keys::secret(subject, answer, is_bank_real);
+        self.each(kind, (SECRETS, "DescribeSecret"), input, judge)
+            .await;
     }
 
     async fn core_keys(&mut self) {
-        let parameter = self.stack.parameter("CoreEncryptionKeys");
-        if !self.stack.is_durable() {
-            self.findings.extend(keys::core_keys(parameter, None));
-            return;
-        }
-        let config = self.account.sdk().await;
-        let client = aws_sdk_dynamodb::Client::new(&config);
-        let name = |output: &str| self.stack.output(output).to_owned();
-        let tables = Tables::new(name("TableName"), name("RecordTableName"));
+        let stack = self.stack;
+        let client = aws_sdk_dynamodb::Client::new(&self.account.sdk().await);
+        let tables = Tables::new(stack.output("TableName"), stack.output("RecordTableName"));
         let store = Store::new(client, tables, &Policy::CURRENT);
-        self.findings
-            .extend(match store.registered_core_keys().await {
-                Ok(registered) => keys::core_keys(parameter, Some(&registered)),
-                Err(error) => {
-                    let why = format!(
-                        "the registered keys cannot be read (dynamodb:GetItem, K#core): {error}"
-                    );
-                    vec![Finding::new(Level::Unknown, "CoreEncryptionKeys", why)]
-                }
-            });
+        let found = match store.registered_core_keys().await {
+            Ok(registered) => {
+                let parameter = stack.parameter("CoreEncryptionKeys");
+                keys::core_keys(parameter, &registered, stack.is_durable())
+            }
+            Err(error) => {
+                let why = format!(
+                    "the registered keys cannot be read (dynamodb:GetItem, K#core): {error}"
+                );
+                vec![Finding::new(Level::Unknown, "CoreEncryptionKeys", why)]
+            }
+        };
+        self.findings.extend(found);
     }
 
     async fn compute(&mut self) {
-        for Resource {
-            logical_id,
-            physical_id,
-            ..
-        } in self.of_kind("AWS::Lambda::Function")
-        {
-            let path = format!("/2015-03-31/functions/{physical_id}/configuration");
-            let operation = "GetFunctionConfiguration";
-            if let Some(answer) = self.ask(&logical_id, LAMBDA, operation, path.into()).await {
-                self.findings
-                    .extend(compute::function(&logical_id, &answer, self.stack));
-            }
-        }
-        for Resource {
-            logical_id,
-            physical_id,
-            ..
-        } in self.of_kind("AWS::Scheduler::Schedule")
-        {
-            let path = format!("/schedules/{physical_id}");
-            if let Some(answer) = self
-                .ask(&logical_id, SCHEDULER, "GetSchedule", path.into())
-                .await
-            {
-                self.findings
-                    .extend(compute::schedule(&logical_id, &answer));
-            }
-        }
+        let stack = self.stack;
+        let path = |name: &str| json!(format!("/2015-03-31/functions/{name}/configuration"));
+        let judge = |subject: &str, answer: &Value| compute::function(subject, answer, stack);
+        let question = (LAMBDA, "GetFunctionConfiguration");
+        self.each("AWS::Lambda::Function", question, path, judge)
+            .await;
+        let path = |name: &str| json!(format!("/schedules/{name}"));
+        let question = (SCHEDULER, "GetSchedule");
+        let kind = "AWS::Scheduler::Schedule";
+        self.each(kind, question, path, compute::schedule).await;
     }
 
     async fn operators(&mut self) {

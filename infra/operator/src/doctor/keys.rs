@@ -1,6 +1,6 @@
 //! Keys and secrets.
 
-use super::{Finding, Findings};
+use super::{Finding, Findings, Level};
 use jose::jwk::EncryptionKey;
 use serde_json::Value;
 
@@ -66,40 +66,40 @@ pub(super) fn secret(subject: &str, answer: &Value, is_bank_real: bool) -> Vec<F
     found.or_ok("has a value")
 }
 
-/// Judges the parameter CoreEncryptionKeys. `registered`: the thumbprints that two operators registered; `None` in the sandbox,
-/// which needs none.
-pub(super) fn core_keys(parameter: &str, registered: Option<&[String]>) -> Vec<Finding> {
+/// Judges the parameter CoreEncryptionKeys. `registered`: the thumbprints that two operators registered, which only the sandbox
+/// does not demand.
+pub(super) fn core_keys(parameter: &str, registered: &[String], is_durable: bool) -> Vec<Finding> {
     let mut found = Findings::about("CoreEncryptionKeys");
     if parameter.is_empty() {
-        found.problem_unless(
-            false,
-            "it is empty, so no payout can be paid: deploy with the public keys of the core system",
-        );
+        let message =
+            "it is empty, so no payout can be paid: deploy with the public keys of the core system";
+        found.add(Level::Problem, message);
         return found.all;
     }
     let keys = match EncryptionKey::read_set(parameter) {
         Ok(keys) => keys,
         Err(error) => {
-            found.problem_unless(false, format!("no payout can be paid: {error}"));
+            found.add(Level::Problem, format!("no payout can be paid: {error}"));
             return found.all;
         }
     };
-    for key in &keys {
-        let (kid, thumbprint) = (key.kid(), key.thumbprint());
-        let is_registered = registered.is_none_or(|all| all.iter().any(|one| one == thumbprint));
-        found.problem_unless(
-            is_registered,
-            format!(
-                "{kid} is not registered, so no number is released to it: compare its thumbprint {thumbprint} with the core \
-                 system's key service, then `rebindctl proposals core-key`"
-            ),
-        );
-    }
-    for one in registered.unwrap_or_default() {
-        found.warning_unless(
-            keys.iter().any(|key| key.thumbprint() == one),
-            format!("{one} is registered but not in use: remove it with `rebindctl proposals core-key --remove`"),
-        );
+    if is_durable {
+        for key in &keys {
+            let (kid, thumbprint) = (key.kid(), key.thumbprint());
+            found.problem_unless(
+                registered.iter().any(|one| one == thumbprint),
+                format!(
+                    "{kid} is not registered, so no number is released to it: compare its thumbprint {thumbprint} with the \
+                     core system's key service, then `rebindctl proposals core-key`"
+                ),
+            );
+        }
+        for one in registered {
+            found.warning_unless(
+                keys.iter().any(|key| key.thumbprint() == one),
+                format!("{one} is registered but not in use: remove it with `rebindctl proposals core-key --remove`"),
+            );
+        }
     }
     found.or_ok(format!("{} usable", keys.len()))
 }

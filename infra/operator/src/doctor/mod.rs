@@ -25,7 +25,7 @@ pub use examination::{Examined, examine};
 const WIDTH_MAX: usize = 32;
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// As it should be.
@@ -89,6 +89,15 @@ impl<'a> Findings<'a> {
         }
     }
 
+    /// A problem with real merchants, a warning in the sandbox.
+    fn serious_if(&mut self, is_durable: bool, message: impl Into<String>) {
+        let level = match is_durable {
+            true => Level::Problem,
+            false => Level::Warning,
+        };
+        self.add(level, message);
+    }
+
     /// What was found; `right` if nothing was.
     fn or_ok(mut self, right: impl Into<String>) -> Vec<Finding> {
         if self.all.is_empty() {
@@ -103,11 +112,11 @@ impl<'a> Findings<'a> {
 /// # Errors
 /// When the output is closed.
 pub fn print(output: &mut impl Write, examined: &Examined, colours: bool) -> io::Result<()> {
-    let mut subjects = examined
+    let subjects = examined
         .findings
         .iter()
         .map(|one| one.subject.chars().count());
-    let width = subjects.by_ref().max().unwrap_or_default().min(WIDTH_MAX);
+    let width = subjects.max().unwrap_or_default().min(WIDTH_MAX);
     for Finding {
         level,
         subject,

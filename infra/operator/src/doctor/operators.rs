@@ -1,6 +1,6 @@
 //! The roles of the operators.
 
-use super::{Finding, Findings, Level};
+use super::{Finding, Findings};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -13,13 +13,8 @@ pub(super) fn roles(parameter: &str) -> impl Iterator<Item = &str> {
 pub(super) fn listed(parameter: &str, is_durable: bool) -> Vec<Finding> {
     let mut found = Findings::about("OperatorRoleArns");
     if roles(parameter).next().is_none() {
-        let level = if is_durable {
-            Level::Problem
-        } else {
-            Level::Warning
-        };
-        found.add(
-            level,
+        found.serious_if(
+            is_durable,
             "no operator can act, so a frozen account stays frozen: deploy with the ARNs of their roles",
         );
     }

@@ -1,6 +1,6 @@
 //! What SNS lets this account send.
 
-use super::{Finding, Findings, Level};
+use super::{Finding, Findings};
 use serde_json::Value;
 
 /// What a new account may spend in a month, in dollars.
@@ -10,13 +10,8 @@ const SPEND_LIMIT_OF_NEW_ACCOUNTS: f64 = 1.0;
 pub(super) fn sandbox(answer: &Value, is_durable: bool) -> Vec<Finding> {
     let mut found = Findings::about("SMS sandbox");
     if answer["IsInSandbox"] == "true" {
-        let level = if is_durable {
-            Level::Problem
-        } else {
-            Level::Warning
-        };
-        found.add(
-            level,
+        found.serious_if(
+            is_durable,
             "SNS sends to verified phones only: ask AWS Support to move the account out of the SMS sandbox",
         );
     }

@@ -132,7 +132,7 @@ impl Stack {
         let mut alarms = Findings::about("AlarmTopicArn");
         alarms.problem_unless(
             !(self.is_durable() && self.parameter("AlarmTopicArn").is_empty()),
-            "nobody receives the alarms: create a topic, subscribe, and deploy with its ARN",
+            "the alarms have no topic: create one, subscribe, and deploy with its ARN",
         );
         all.extend(alarms.or_ok(match self.parameter("AlarmTopicArn") {
             "" => "alarms only show in CloudWatch, which is enough for a sandbox",

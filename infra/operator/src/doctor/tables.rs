@@ -1,10 +1,10 @@
 //! The tables, the streams' readers and the queues.
 
-use super::{Finding, Findings, Level};
+use super::{Finding, Findings};
 use serde_json::Value;
 
-/// Write units of a request at most, by the table of steps in tests/bench/results.md.
-pub(super) const WRITE_UNITS_A_REQUEST: u64 = 20;
+/// Write units of the most expensive request, the card check (tests/bench/results.md).
+const WRITE_UNITS_A_REQUEST: u64 = 16;
 
 /// What is asked about one table.
 pub(super) struct TableAnswers<'a> {
@@ -49,7 +49,7 @@ pub(super) fn table(answers: &TableAnswers<'_>, is_durable: bool, requests: u64)
         let stream = &table["StreamSpecification"];
         found.problem_unless(
             stream["StreamEnabled"] == true && stream["StreamViewType"] == "NEW_IMAGE",
-            "it has no stream of new images, so nobody is notified: deploy the template again",
+            "it has no stream of new images, so no notification is sent: deploy the template again",
         );
         found.problem_unless(
             ["ENABLED", "ENABLING"]
@@ -88,34 +88,23 @@ pub(super) fn table(answers: &TableAnswers<'_>, is_durable: bool, requests: u64)
     found.or_ok("active, with what its stage demands")
 }
 
-/// Judges the readers of the stream, from `ListEventSourceMappings`. `of_stack`: true for a function of the stack.
-pub(super) fn mappings(answer: &Value, expected: &[(&str, &str)]) -> Vec<Finding> {
-    let all = answer["EventSourceMappings"].as_array();
-    let mut findings = Vec::new();
-    for (logical_id, id) in expected {
-        let mut found = Findings::about(logical_id);
-        let mapping = all.into_iter().flatten().find(|one| one["UUID"] == **id);
-        match mapping {
-            None => found.add(
-                Level::Problem,
-                "it is gone, so its function reads nothing of the stream: deploy the template again",
-            ),
-            Some(mapping) => {
-                let state = mapping["State"].as_str().unwrap_or_default();
-                found.problem_unless(
-                    state == "Enabled",
-                    format!("it is {state}: `aws lambda update-event-source-mapping --enabled --uuid {id}`"),
-                );
-                let last = mapping["LastProcessingResult"].as_str().unwrap_or_default();
-                found.problem_unless(
-                    !last.starts_with("PROBLEM"),
-                    format!("{last}: see the function's log; the records behind wait"),
-                );
-            }
-        }
-        findings.extend(found.or_ok("reads the stream"));
-    }
-    findings
+/// Judges a reader of the stream, from `GetEventSourceMapping`.
+pub(super) fn mapping(logical_id: &str, answer: &Value) -> Vec<Finding> {
+    let mut found = Findings::about(logical_id);
+    let text = |name: &str| answer[name].as_str().unwrap_or_default();
+    let (state, last) = (text("State"), text("LastProcessingResult"));
+    found.problem_unless(
+        state == "Enabled",
+        format!(
+            "it is {state}: `aws lambda update-event-source-mapping --enabled --uuid {}`",
+            text("UUID")
+        ),
+    );
+    found.problem_unless(
+        !last.starts_with("PROBLEM"),
+        format!("{last}: see the function's log; the records behind wait"),
+    );
+    found.or_ok("reads the stream")
 }
 
 /// Judges a queue, from `GetQueueAttributes`.

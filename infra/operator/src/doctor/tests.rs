@@ -95,8 +95,8 @@ fn table_needs_what_its_stage_demands() {
 #[test]
 fn readers_and_queues_must_work() {
     let mapping = |state: &str, last: &str| {
-        let answer = json!({"EventSourceMappings": [{"UUID": "u", "State": state, "LastProcessingResult": last}]});
-        levels(&tables::mappings(&answer, &[("Notices", "u")]))
+        let answer = json!({"UUID": "u", "State": state, "LastProcessingResult": last});
+        levels(&tables::mapping("Notices", &answer))
     };
     assert_eq!(mapping("Enabled", "OK"), [Level::Ok]);
     assert_eq!(mapping("Disabled", "OK"), [Level::Problem]);
@@ -104,8 +104,6 @@ fn readers_and_queues_must_work() {
         mapping("Enabled", "PROBLEM: Function call failed"),
         [Level::Problem]
     );
-    let gone = tables::mappings(&json!({"EventSourceMappings": []}), &[("Notices", "u")]);
-    assert_eq!(levels(&gone), [Level::Problem]);
 
     let queue = |name, waiting: &str| {
         let answer = json!({"Attributes": {"ApproximateNumberOfMessages": waiting}});
@@ -156,17 +154,19 @@ fn core_keys_must_be_public_and_registered() {
     const SET: &str = "eyJrZXlzIjpbeyJrdHkiOiJFQyIsImNydiI6IlAtMjU2Iiwia2lkIjoiY29yZS0xIiwieCI6Ik1LQkNUTkljS1VTRGlpMTF5U3MzNTI2aURaOEFpVG83VHU2S1BBcXY3RDQiLCJ5IjoiNEV0bDZTUlcyWWlMVXJONXZmdlZIdWhwN3g4UHhsdG1XV2xiYk00SUZ5TSJ9XX0";
     let parsed = jose::jwk::EncryptionKey::read_set(SET).unwrap();
     let thumbprint = parsed[0].thumbprint().to_owned();
-    let judged = |set, registered: Option<&[String]>| levels(&keys::core_keys(set, registered));
-    assert_eq!(judged(SET, None), [Level::Ok]);
+    let judged = |set, registered: &[String], is_durable| {
+        levels(&keys::core_keys(set, registered, is_durable))
+    };
+    assert_eq!(judged(SET, &[], false), [Level::Ok]);
     assert_eq!(
-        judged(SET, Some(std::slice::from_ref(&thumbprint))),
+        judged(SET, std::slice::from_ref(&thumbprint), true),
         [Level::Ok]
     );
-    assert_eq!(judged(SET, Some(&[])), [Level::Problem]);
+    assert_eq!(judged(SET, &[], true), [Level::Problem]);
     let other = [thumbprint, "other".to_owned()];
-    assert_eq!(judged(SET, Some(&other)), [Level::Warning]);
-    assert_eq!(judged("", None), [Level::Problem]);
-    assert_eq!(judged("e30", None), [Level::Problem]);
+    assert_eq!(judged(SET, &other, true), [Level::Warning]);
+    assert_eq!(judged("", &[], false), [Level::Problem]);
+    assert_eq!(judged("e30", &[], false), [Level::Problem]);
 }
 
 #[test]
