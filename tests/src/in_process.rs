@@ -7,7 +7,7 @@ use crate::history;
 use crate::iam_policy::{IamRecorder, Role};
 use crate::merchant::{DEVICE, Merchant, Profile, merchant_id};
 use crate::openapi::Contract;
-use crate::operators::{OPERATOR_ROLES, Person, RETENTION_S};
+use crate::operators::{OPERATOR_ROLES, PERSON_CALLS_MAX, Person, RETENTION_S};
 use crate::peer_faults::PeerCalls;
 use crate::published::{TopicBox, image, insertions};
 use crate::scripted_peers::{
@@ -333,9 +333,12 @@ impl InProcess {
                 operator.0,
                 operator.1,
                 log.of("operator", keys.of("operator", &iam)),
-                OperatorRoles::parse(&OPERATOR_ROLES.join(",")),
                 push.clone(),
-                RETENTION_S,
+                operator::Settings {
+                    roles: OperatorRoles::parse(&OPERATOR_ROLES.join(",")),
+                    retention_s: RETENTION_S,
+                    person_calls_max: PERSON_CALLS_MAX,
+                },
             ),
             signer,
             core_key,

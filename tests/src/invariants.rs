@@ -10,13 +10,14 @@ use domain::event_kind::EventKind;
 use domain::history::{self, ChainedEvent, GENESIS};
 use domain::ids::CardId;
 use domain::merchant::{BoundCard, MerchantState, Profile};
+use domain::operator::{Actor, AuditEntry, Grounds, ReasonCode};
 use domain::payout::{Payout, PayoutState};
 use domain::rebind::{End, Rebind, RebindState};
 use domain::time::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use store::due::buckets;
-use store::records::{event, merchant_state, payout, profile, rebind};
+use store::records::{audit, event, merchant_state, payout, profile, proposal, rebind};
 use store::shards::DueShards;
 
 /// All items of one merchant.
@@ -58,6 +59,7 @@ pub fn violations(items: &Items, now: Timestamp) -> Vec<String> {
     wrong.of = "the table".to_owned();
     due_can_be_found(items, &mut wrong);
     fingerprints_agree(items, &merchants, &mut wrong);
+    audits_are_whole(items, &mut wrong);
     nothing_is_left_over(items, &merchants, &mut wrong);
     wrong.violations
 }
@@ -478,6 +480,49 @@ fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &
     }
 }
 
+/// The audit chain of each operator has no gap and no fork, and ends at its end item.
+fn audits_are_whole(items: &Items, wrong: &mut Wrong) {
+    let chains: BTreeSet<&String> = items.keys().map(|(pk, _)| pk).collect();
+    for pk in chains.into_iter().filter(|pk| pk.starts_with("U#")) {
+        let (mut seq, mut prev) = (0, GENESIS);
+        let of = |(key, _): &(&(String, String), &Value)| key.0 == *pk && key.1 != "Y";
+        for ((_, sk), item) in items.iter().filter(of) {
+            seq += 1;
+            let is_next = *sk == format!("E#{seq:010}") && text(item, "prev_hash") == Some(prev);
+            let hash = audited(pk, item).map(|entry| entry.hash(seq, prev));
+            let stored = text(item, "hash").unwrap_or_default();
+            wrong.unless(is_next && hash.as_deref() == Some(stored), || {
+                format!("the audit chain {pk} is broken at {sk}")
+            });
+            prev = stored;
+        }
+        let end = items.get(&(pk.clone(), "Y".to_owned()));
+        let end = end.map(|end| audit::read_end(&item_of(end)));
+        let is_end =
+            end.is_some_and(|end| end.is_ok_and(|end| (end.seq, &*end.hash) == (seq, prev)));
+        wrong.unless(is_end, || {
+            format!("the audit chain {pk} does not end at {seq}")
+        });
+    }
+}
+
+/// An entry of an audit chain.
+fn audited(pk: &str, item: &Value) -> Option<AuditEntry> {
+    let (account, person) = pk.strip_prefix("U#")?.split_once('#')?;
+    let of = |name: &str| text(item, name).map(str::to_owned);
+    Some(AuditEntry {
+        actor: Actor::new(account, person),
+        at: Timestamp::from_epoch_s(number(item, "at")?),
+        call: of("call")?,
+        subject: of("subject")?,
+        grounds: Grounds {
+            reason: ReasonCode::parse(text(item, "reason")?)?,
+            comment: of("comment")?,
+            ticket: of("ticket"),
+        },
+    })
+}
+
 /// Every item has a known kind and an owner.
 fn nothing_is_left_over(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &mut Wrong) {
     for ((pk, sk), item) in items {
@@ -494,6 +539,12 @@ fn nothing_is_left_over(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong:
             }
             (Some(("A", _)), sk) => sk == "Q" || sk == "L",
             (Some(("X", id)), "X") => merchants.contains_key(id),
+            (Some(("U", _)), sk) => sk == "Y" || sk.starts_with("E#"),
+            (Some(("V", "proposals")), _) => proposal::read(&item_of(item)).is_ok_and(|proposal| {
+                let merchant = proposal.merchant_id.as_ref();
+                merchant.is_none_or(|id| merchants.contains_key(id.as_str()))
+            }),
+            (Some(("K", "core")), sk) => sk == "K",
             (Some(("S", _)), sk) => sk == "S" || sk == "Q",
             (Some(("P", _)), "P") | (Some(("F", _)), "F") | (Some(("I", _)), "I") => true,
             _ => false,

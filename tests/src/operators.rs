@@ -17,6 +17,9 @@ pub const OPERATOR_ROLES: [&str; 4] = [
     "arn:aws:iam::111122223333:role/registry",
 ];
 
+/// Calls of one person in an hour above which an alarm is raised.
+pub const PERSON_CALLS_MAX: u32 = 100;
+
 /// How long the records of a closed account are kept.
 pub const RETENTION_S: i64 = 30 * DAY_S;
 

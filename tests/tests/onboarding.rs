@@ -10,9 +10,12 @@ use domain::event_kind::EventKind;
 use domain::onboarding::{CreatedBy, Fault, FieldFault, Onboarding};
 use domain::pii::Phone;
 use domain::policy::{DAY_S, Policy};
+use jose::jwe::encrypt;
+use jose::jwk::EncryptionKey;
+use jose::receiver::Receiver;
 use rebindctl::import::direct::Direct;
 use rebindctl::import::lines::Lines;
-use rebindctl::import::{Format, Plan, Report, Summary, run};
+use rebindctl::import::{CardKey, Format, Plan, Report, Summary, run};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use store::onboard::{OnboardError, Onboarded};
@@ -339,6 +342,14 @@ async fn rotation_finds_what_the_previous_key_stored() {
 }
 
 async fn import(world: &InProcess, text: &str) -> (Summary, String) {
+    import_with(world, text, None).await
+}
+
+async fn import_with(
+    world: &InProcess,
+    text: &str,
+    card_key: Option<&CardKey>,
+) -> (Summary, String) {
     let clock = application::serve::wall_clock;
     let target = Direct::new("rebind", world.store(), world.keys(), clock);
     let mut output = Vec::new();
@@ -349,6 +360,7 @@ async fn import(world: &InProcess, text: &str) -> (Summary, String) {
         in_flight: 32,
         rate: None,
         dry_run: false,
+        card_key,
         policy: &Policy::CURRENT,
         clock,
     };
@@ -385,6 +397,33 @@ async fn file_with_duplicates_creates_each_merchant_once() {
     for number in 1..=3 {
         assert_eq!(world.history(&format!("new_{number}")).await.len(), 1);
     }
+}
+
+#[tokio::test]
+async fn encrypted_card_number_is_the_same_content() {
+    let world = InProcess::start().await;
+    let receiver = Receiver::generate("import-1").unwrap();
+    let public = EncryptionKey::read_set(&receiver.public_set()).unwrap();
+    let key = CardKey::from(receiver);
+    let (_, line) = new_merchant("new", 1);
+    let number = line["card"]["number"].as_str().unwrap();
+    let mut sealed = line.clone();
+    sealed["card"]["number"] = json!(encrypt(&public[0], "text/plain", number.as_bytes()).unwrap());
+    let schema: Value = serde_json::from_str(&committed("merchant.schema.json")).unwrap();
+    assert!(jsonschema::is_valid(&schema, &sealed));
+    let (closed, output) = import(&world, &sealed.to_string()).await;
+    assert_eq!((closed.created, closed.refused), (0, 1));
+    assert!(output.contains("CARD_ENCRYPTED"), "{output}");
+    assert!(!output.contains(number), "{output}");
+    let (opened, _) = import_with(&world, &sealed.to_string(), Some(&key)).await;
+    assert_eq!(opened.created, 1);
+    let (again, _) = import(&world, &line.to_string()).await;
+    assert_eq!(again.already_there, 1);
+    assert!(read(&world, &line).card.is_some());
+    // The API has no key: it takes numbers.
+    let new = NewMerchant::from_json(sealed.to_string().as_bytes()).unwrap();
+    let faults = new.read(&Policy::CURRENT, world.now()).unwrap_err();
+    assert_eq!(faults, [FieldFault::new("card.number", Fault::CardFormat)]);
 }
 
 /// A file of the repository.

@@ -24,7 +24,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P: ForgetPush> Operat
         let merchant_id = call.merchant_id()?;
         let merchant = self.store.load(&merchant_id, Selector::Latest).await?;
         if let Some(merchant) = merchant {
-            let plan = ErasurePlan::new(&merchant, self.retention_s, call.now);
+            let plan = ErasurePlan::new(&merchant, self.settings.retention_s, call.now);
             return Ok(Reply::json(200, &plan));
         }
         let found = self.store.erasure(&merchant_id).await?;

@@ -33,35 +33,41 @@ use store::client::Table;
 
 const POLICY: &Policy = &Policy::CURRENT;
 
+/// What the acquirer sets.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The roles whose sessions are operators.
+    pub roles: OperatorRoles,
+    /// How long the records of a closed account must be kept.
+    pub retention_s: i64,
+    /// Calls of one person in an hour above which an alarm is raised. The registry has an alarm of its own.
+    pub person_calls_max: u32,
+}
+
 /// Answers the acquirer's operators.
 pub struct Operator<T, K, B, S, P> {
     store: Store<T>,
     keys: Keys<K>,
     log: PublishedLog<B, S>,
-    roles: OperatorRoles,
     push: P,
-    /// How long the records of a closed account must be kept.
-    retention_s: i64,
+    settings: Settings,
 }
 
 impl<T, K, B, S, P> Operator<T, K, B, S, P> {
-    /// Creates the function from its store, its keys and the log of the histories. `roles`: the roles whose sessions are
-    /// operators. `push`: where devices are registered. `retention_s`: how long the records of a closed account must be kept.
+    /// Creates the function from its store, its keys and the log of the histories. `push`: where devices are registered.
     pub const fn new(
         store: Store<T>,
         keys: Keys<K>,
         log: PublishedLog<B, S>,
-        roles: OperatorRoles,
         push: P,
-        retention_s: i64,
+        settings: Settings,
     ) -> Self {
         Self {
             store,
             keys,
             log,
-            roles,
             push,
-            retention_s,
+            settings,
         }
     }
 }
@@ -77,7 +83,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P: ForgetPush> Handle
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
-        let call = Call::read(&self.roles, route, request, now);
+        let call = Call::read(&self.settings.roles, route, request, now);
         let call = call.inspect_err(|refusal| {
             if refusal.code == ErrorCode::OperatorUnknown {
                 tracing::warn!(operator.call = route.as_str(), "operator.unknown");
@@ -142,10 +148,10 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
             subject: call.path_id.to_owned(),
             grounds: call.grounds.clone(),
         };
-        retry(Limits::REQUEST, async || {
+        let audited = retry(Limits::REQUEST, async || {
             Ok(self.store.audit(&entry).await?)
-        })
-        .await?;
+        });
+        let end = audited.await?;
         tracing::info!(
             operator.account = call.actor.account(),
             operator.person = call.actor.person(),
@@ -155,6 +161,12 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
         );
         if call.route.is_of_registry() {
             tracing::info!(operator.call = call.route.as_str(), "registry.called");
+        } else if end.calls == self.settings.person_calls_max.saturating_add(1) {
+            tracing::warn!(
+                operator.account = call.actor.account(),
+                operator.person = call.actor.person(),
+                "operator.many_calls"
+            );
         }
         Ok(())
     }

@@ -3,11 +3,11 @@
 use api::operator::OperatorRoles;
 use application::init;
 use application::ports::HashKey;
-use aws::settings::{Aws, env, env_days};
+use aws::settings::{Aws, env, env_number};
 use aws::{logging, runtime};
 use domain::policy::{DAY_S, Policy};
 use lambda_runtime::Error;
-use operator::Operator;
+use operator::{Operator, Settings};
 use proof::published::PublishedLog;
 use store::{Store, Tables};
 
@@ -18,9 +18,12 @@ async fn main() -> Result<(), Error> {
     let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
     let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId])?;
     init::warm(&store, &keys).await;
-    let roles = OperatorRoles::parse(&env("OPERATOR_ROLE_ARNS").unwrap_or_default());
     let log = PublishedLog::new(aws.log_bucket()?, aws.log_signer()?, env("LOG_NAME")?);
-    let retention_s = i64::from(env_days("RETENTION_DAYS")?) * DAY_S;
-    let handler = Operator::new(store, keys, log, roles, aws.push(), retention_s);
+    let settings = Settings {
+        roles: OperatorRoles::parse(&env("OPERATOR_ROLE_ARNS").unwrap_or_default()),
+        retention_s: i64::from(env_number("RETENTION_DAYS")?) * DAY_S,
+        person_calls_max: env_number("PERSON_CALLS_MAX")?,
+    };
+    let handler = Operator::new(store, keys, log, aws.push(), settings);
     runtime::serve(&handler).await
 }

@@ -18,16 +18,17 @@ use store::client::Table;
 const PAGE: u8 = 100;
 
 impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, S, P> {
-    /// The proposal is marked before the reply, so a reading whose reply is lost needs another proposal.
+    /// The proposal is marked with the key before the reply, so only a repetition with the same key can read it again.
     pub(crate) async fn read_unmasked(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
-        body::read::<Empty>(call.request)?;
+        let body = body::read::<Empty>(call.request)?;
+        let key = call.key(&self.keys, &body.canonical).await?;
         let not_found = || Rejection::new(ErrorCode::NotFound);
         let proposal = self.proposal(&call.proposal_id()?).await?;
         proposal.check_reading(&call.actor, call.now)?;
         let merchant_id = proposal.merchant_id.as_ref().ok_or_else(not_found)?;
         let profile = self.merchant(merchant_id).await?.profile;
         let events = self.personal_parts(&profile).await?;
-        if !self.store.mark_read(&proposal.proposal_id).await? {
+        if !self.store.mark_read(&proposal.proposal_id, &key).await? {
             return Err(Rejection::new(ErrorCode::StepOutOfOrder).into());
         }
         let previous = profile.notified_previous_phone(call.now);

@@ -132,7 +132,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
             }
             ProposalKind::Unmask => return Ok(Command::Unmask { reason }),
             ProposalKind::Erase => {
-                let retention_s = self.retention_s;
+                let retention_s = self.settings.retention_s;
                 return Ok(Command::Erase {
                     reason,
                     retention_s,

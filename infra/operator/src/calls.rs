@@ -36,6 +36,9 @@ pub(crate) struct Caller {
     /// The idempotency key of a change. Use it again if no reply came [default: a random one, which is printed]
     #[arg(long, global = true, value_name = "KEY")]
     pub(crate) key: Option<String>,
+    /// The record_version that you have seen. If the record has changed since, the change is refused
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) record_version: Option<u32>,
     /// Print the request instead of sending it
     #[arg(long, global = true)]
     pub(crate) dry_run: bool,

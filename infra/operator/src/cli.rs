@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// What takes two persons
     #[command(subcommand)]
     Proposals(Proposals),
-    /// Export a merchant's history with the proofs of the log, without personal data
+    /// Export a merchant's history with the proofs of the log. Without --with-personal it has no personal data
     ///
     /// Waits until the log has anchored the last event: it is written every five minutes. `rebindctl verify` verifies the file.
     Export(Export),
@@ -92,7 +92,11 @@ Leaves behind:
   FILE.resume  how far the import is: numbers and a hash, no personal data. The same command continues there, also after
                a kill at any point. Delete the file to start from the first line.
 
-Environment:
+Where to:
+  With --local or --url through the operator's API, as the registry: needs --reason and --comment. Otherwise into the tables of the
+  environment.
+
+Environment, for the tables:
   AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN   the role
   TABLE, RECORD_TABLE, DUE_SHARDS                                           the tables
   LOOK_UP_KEY, CARD_AND_ID_KEY, CARD_KEY_ID, IDENTITY_KEY_ID, HISTORY_KEY_ID  the keys
@@ -100,6 +104,7 @@ Environment:
 Examples:
   rebindctl merchants import merchants.jsonl --dry-run
   rebindctl merchants import merchants.jsonl --rate 200
+  rebindctl merchants import merchants.jsonl --card-key key.json --url https://… --reason review --comment migration
   rebindctl merchants import merchants.jsonl --json > result.jsonl
 
 Exit codes:
@@ -118,6 +123,10 @@ pub(crate) struct Import {
     /// Lines a second at most. Without it, the import slows down only when it is throttled
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) rate: Option<u32>,
+    /// The private key (a JWK of P-256) to which the file's card numbers are encrypted: each number may be a compact JWE of its
+    /// digits, with ECDH-ES and A256GCM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) card_key: Option<PathBuf>,
     /// Where to store how far the import is [default: FILE.resume]
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(crate) resume: Option<PathBuf>,
@@ -135,6 +144,10 @@ pub(crate) struct Export {
     /// A checkpoint that you kept. The file then proves that the log continues it
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
+    /// Your approved proposal to unmask this merchant. The file then holds the personal parts of the events too; reading them uses
+    /// the proposal up
+    #[arg(long, value_name = "PROPOSAL")]
+    pub(crate) with_personal: Option<String>,
     /// How long to wait for the last event. Then the file has events that are not anchored
     #[arg(long, value_name = "SECONDS", default_value_t = 360)]
     pub(crate) wait: u64,

@@ -78,6 +78,7 @@ pub async fn export(
         earlier,
         checkpoint: anchored.checkpoint,
         consistency: anchored.consistency,
+        personal: Vec::new(),
     })
 }
 

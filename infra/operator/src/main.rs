@@ -20,7 +20,7 @@ use rebindctl::import::lines::Lines;
 use rebindctl::import::report::Progress;
 use rebindctl::import::resume::ResumeFile;
 use rebindctl::import::target::DryRun;
-use rebindctl::import::{Ending, Error, Format, Plan, Report, Summary, Target, run};
+use rebindctl::import::{CardKey, Ending, Error, Format, Plan, Report, Summary, Target, run};
 use std::fs::File;
 use std::io::{BufReader, IsTerminal as _};
 use std::process::ExitCode;
@@ -98,9 +98,21 @@ async fn import(arguments: &Import, caller: &Caller) -> Result<Summary, Error> {
     if caller.dry_run {
         return import_to(arguments, caller, &DryRun, None).await;
     }
-    let target = direct().map_err(|error| Error::Target(error.to_string()))?;
+    if caller.local || caller.url.is_some() {
+        let registry = operate::registry(caller).await.map_err(Error::Target)?;
+        return import_into(arguments, caller, &registry).await;
+    }
+    let tables = direct().map_err(|error| Error::Target(error.to_string()))?;
+    import_into(arguments, caller, &tables).await
+}
+
+async fn import_into(
+    arguments: &Import,
+    caller: &Caller,
+    target: &impl Target,
+) -> Result<Summary, Error> {
     let resume = ResumeFile::new(arguments.resume_path(), target.name());
-    import_to(arguments, caller, &target, Some(&resume)).await
+    import_to(arguments, caller, target, Some(&resume)).await
 }
 
 /// The tables and keys of the environment.
@@ -119,6 +131,8 @@ async fn import_to(
     target: &impl Target,
     resume: Option<&ResumeFile>,
 ) -> Result<Summary, Error> {
+    let card_key = arguments.card_key.as_deref().map(CardKey::read);
+    let card_key = card_key.transpose().map_err(Error::Target)?;
     let name = arguments.file.display().to_string();
     let opening = || Error::io(format!("opening {name}"));
     let file = File::open(&arguments.file).map_err(opening())?;
@@ -141,6 +155,7 @@ async fn import_to(
         in_flight: IN_FLIGHT,
         rate: arguments.rate,
         dry_run: caller.dry_run,
+        card_key: card_key.as_ref(),
         policy: &Policy::CURRENT,
         clock: wall_clock,
     };

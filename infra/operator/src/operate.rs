@@ -3,9 +3,11 @@
 use crate::calls::{self, Caller, Proposals};
 use crate::cli::Export;
 use crate::{CANNOT_RUN, HAS_ERRORS};
+use proof::export::PersonalPart;
 use rebindctl::api::{Api, Endpoint, Local, Request, print_json, print_text};
 use rebindctl::doctor::{self, Account};
 use rebindctl::export::{self, Read};
+use rebindctl::import::registry::Registry;
 use rebindctl::reconcile::{self, FindPayout, Found, Known};
 use serde_json::Value;
 use std::fs::File;
@@ -15,6 +17,7 @@ use std::time::Duration;
 
 /// The addresses of the local system, from the root of the repository.
 const ENDPOINTS: &str = "target/local/endpoints.json";
+const NO_GROUNDS: &str = "every call needs --reason and --comment; see rebindctl --help";
 /// The longest values of a proposal.
 const INPUT_MAX_BYTES: u64 = 16 * 1024;
 
@@ -124,6 +127,12 @@ pub(crate) async fn doctor(caller: &Caller, stack: Option<&str>) -> Done {
     })
 }
 
+/// The operator's API as the target of an import.
+pub(crate) async fn registry(caller: &Caller) -> Result<Registry, String> {
+    let grounds = caller.grounds().ok_or(NO_GROUNDS)?;
+    Ok(Registry::new(Api::new(endpoint(caller).await?), grounds))
+}
+
 /// Exports a history.
 pub(crate) async fn export(caller: &Caller, arguments: &Export) -> Done {
     let system = System {
@@ -133,7 +142,10 @@ pub(crate) async fn export(caller: &Caller, arguments: &Export) -> Done {
     let kept = arguments.checkpoint.as_deref().map(kept_size).transpose()?;
     let wait = Duration::from_secs(arguments.wait);
     let id = calls::segment(&arguments.merchant);
-    let exported = export::export(&system, &id, kept, wait).await?;
+    let mut exported = export::export(&system, &id, kept, wait).await?;
+    if let Some(proposal) = &arguments.with_personal {
+        exported.personal = system.personal(proposal, &exported.merchant_id).await?;
+    }
     let text = serde_json::to_string_pretty(&exported).unwrap_or_default() + "\n";
     match &arguments.out {
         Some(path) => {
@@ -172,9 +184,8 @@ struct System<'a> {
     api: Api,
 }
 
-impl Read for System<'_> {
-    async fn read(&self, path: &str) -> Result<Value, String> {
-        let request = Request::get(format!("/operator/v1/{path}"));
+impl System<'_> {
+    async fn send(&self, request: Request) -> Result<Value, String> {
         let request = with_grounds(self.caller, request)?;
         let reply = self.api.send(&request).await;
         let reply = reply.map_err(|error| error.to_string())?;
@@ -182,6 +193,26 @@ impl Read for System<'_> {
             Some(refusal) => Err(refusal),
             None => Ok(reply.body),
         }
+    }
+
+    /// The personal parts that an approved proposal permits to read.
+    async fn personal(&self, proposal: &str, merchant: &str) -> Result<Vec<PersonalPart>, String> {
+        let read = Proposals::Read {
+            id: proposal.to_owned(),
+        };
+        let mut unmasked = self.send(read.request(Value::Null)).await?;
+        if unmasked["merchant_id"] != *merchant {
+            return Err(format!("{proposal} permits to read another merchant"));
+        }
+        let parts = serde_json::from_value(unmasked["events"].take());
+        parts.map_err(|_| "the reply has no personal parts".to_owned())
+    }
+}
+
+impl Read for System<'_> {
+    async fn read(&self, path: &str) -> Result<Value, String> {
+        self.send(Request::get(format!("/operator/v1/{path}")))
+            .await
     }
 }
 
@@ -216,7 +247,7 @@ impl FindPayout for System<'_> {
 
 fn with_grounds(caller: &Caller, request: Request) -> Result<Request, String> {
     let grounds = caller.grounds();
-    let grounds = grounds.ok_or("every call needs --reason and --comment; see rebindctl --help")?;
+    let grounds = grounds.ok_or(NO_GROUNDS)?;
     let key = match &caller.key {
         Some(key) => key.clone(),
         None => {
@@ -228,7 +259,7 @@ fn with_grounds(caller: &Caller, request: Request) -> Result<Request, String> {
     if request.method == "POST" && caller.key.is_none() && !caller.dry_run {
         eprintln!("key: {key}");
     }
-    Ok(request.on(&grounds, &key))
+    Ok(request.on(&grounds, &key).matching(caller.record_version))
 }
 
 /// The local system's `endpoints.json`.

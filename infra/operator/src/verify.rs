@@ -24,7 +24,11 @@ pub(crate) fn verify(arguments: &Verify) -> Done {
         Ok(verdict) => (verdict.to_string(), 0),
         Err(broken) => (broken.to_string(), HAS_ERRORS),
     };
-    let printed = writeln!(std::io::stdout(), "{line}");
+    let mut printed = writeln!(std::io::stdout(), "{line}");
+    if !export.personal.is_empty() {
+        let note = "the personal parts are not proven: the history covers their encrypted form";
+        printed = printed.and_then(|()| writeln!(std::io::stdout(), "{note}"));
+    }
     Ok(if printed.is_ok() { code } else { CANNOT_RUN })
 }
 

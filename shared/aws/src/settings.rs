@@ -263,13 +263,13 @@ pub fn env(name: &'static str) -> Result<String, PortError> {
     variable(name).ok_or_else(|| PortError::Permanent("environment", format!("{name} is not set")))
 }
 
-/// Reads a number of days from the environment.
+/// Reads a number from the environment.
 ///
 /// # Errors
 /// `Permanent` with the name of the variable when it is not set or not a number.
-pub fn env_days(name: &'static str) -> Result<u32, PortError> {
+pub fn env_number(name: &'static str) -> Result<u32, PortError> {
     env(name)?.parse().map_err(|_| {
-        let message = format!("{name} must be a number of days");
+        let message = format!("{name} must be a whole number");
         PortError::Permanent("environment", message)
     })
 }

@@ -207,19 +207,25 @@ impl Proposal {
         Ok(())
     }
 
-    /// Checks that this person may read now what an approved unmask permits: the proposer, once, and not for long.
+    /// Checks that this person may read now what an approved unmask permits: the proposer, and not for long. Whether a proposal
+    /// that was read may be read again depends on the idempotency key, which the store compares.
     ///
     /// # Errors
-    /// `NOT_FOUND` for another person or kind, `STEP_OUT_OF_ORDER` unless it is approved and was not read, `PROPOSAL_STALE` when the
-    /// time is over.
+    /// `NOT_FOUND` for another person or kind, `STEP_OUT_OF_ORDER` unless it is approved, `PROPOSAL_STALE` when the time is over.
     pub fn check_reading(&self, reader: &Actor, now: Timestamp) -> Result<(), Rejection> {
         if self.kind != ProposalKind::Unmask || self.proposer != *reader {
             return Err(Rejection::new(ErrorCode::NotFound));
         }
         match self.state {
-            ProposalState::Approved(_, at) if now < at.plus_s(UNMASK_READ_S) => Ok(()),
-            ProposalState::Approved(..) => Err(Rejection::new(ErrorCode::ProposalStale)),
-            ProposalState::Open | ProposalState::Withdrawn(..) | ProposalState::Read(..) => {
+            ProposalState::Approved(_, at) | ProposalState::Read(_, at)
+                if now < at.plus_s(UNMASK_READ_S) =>
+            {
+                Ok(())
+            }
+            ProposalState::Approved(..) | ProposalState::Read(..) => {
+                Err(Rejection::new(ErrorCode::ProposalStale))
+            }
+            ProposalState::Open | ProposalState::Withdrawn(..) => {
                 Err(Rejection::new(ErrorCode::StepOutOfOrder))
             }
         }

@@ -3,7 +3,7 @@
 //! - [`jwk`]: public keys to encrypt to (RFC 7517), and their thumbprints (RFC 7638)
 //! - [`jwe`]: encryption (RFC 7516): `RSA-OAEP-256` or `ECDH-ES`, always with `A256GCM`
 //! - [`jws`]: signatures (RFC 7515): `ES256`, computed by a key service
-//! - `receiver`: decryption, for tests and the local system
+//! - `receiver`: decryption, for an import of encrypted card numbers, for tests and the local system
 //!
 //! The primitives are those of the TLS stack, so a function links no second implementation of them.
 

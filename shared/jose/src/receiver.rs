@@ -1,4 +1,5 @@
-//! The other side: a private key and its messages. For tests and the local system; a core system uses a library of its own.
+//! The other side: a private key and its messages. For an import of encrypted card numbers, for tests and the local system; a
+//! core system uses a library of its own.
 
 use crate::jwe::derived;
 use crate::{Failed, base64url};

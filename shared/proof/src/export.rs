@@ -42,6 +42,19 @@ pub struct Export {
     /// The proof that the log continues an older checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
+    /// The personal parts of events, in plain. Nothing proves them: the chain covers their encrypted form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub personal: Vec<PersonalPart>,
+}
+
+/// The personal part of an event, as the system decrypted it for the two persons who decided to read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonalPart {
+    /// The sequence number of the event.
+    pub sequence: u64,
+    /// The personal part, JSON.
+    pub personal: String,
 }
 
 /// An event: the members of its canonical form, and its hash.

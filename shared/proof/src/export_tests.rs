@@ -169,6 +169,7 @@ fn with_earlier() -> Export {
         earlier: proofs,
         checkpoint: log.note(),
         consistency: None,
+        personal: Vec::new(),
     }
 }
 
@@ -538,6 +539,7 @@ proptest! {
             earlier: Vec::new(),
             checkpoint: log.note(),
             consistency: None,
+            personal: Vec::new(),
         };
         prop_assert_eq!(verdict(&file).map(|verdict| verdict.newer), Ok(count - end));
         file.events[changed as usize - 1].at += 1;

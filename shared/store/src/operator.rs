@@ -37,11 +37,11 @@ pub struct CoreKeyChange<'a> {
 }
 
 impl<T: Table> Store<T> {
-    /// Appends a call to the operator's audit chain. [`PortError::Conflict`] when another call of the same person was first.
+    /// Appends a call to the operator's audit chain, and returns the new end. [`PortError::Conflict`] when another call of the same person was first.
     ///
     /// # Errors
     /// When the table cannot be read or written.
-    pub async fn audit(&self, entry: &AuditEntry) -> Result<(), PortError> {
+    pub async fn audit(&self, entry: &AuditEntry) -> Result<AuditEnd, PortError> {
         let get = Get {
             key: audit_end_key(&entry.actor),
             only: None,
@@ -69,7 +69,8 @@ impl<T: Table> Store<T> {
             update.when(format!("#{} = :read", audit::SEQ));
         }
         let end = update_item(table, audit_end_key(&entry.actor), update)?;
-        self.write(vec![put_item(put)?, end]).await
+        self.write(vec![put_item(put)?, end]).await?;
+        Ok(after)
     }
 
     /// The merchant of an account, by the keyed hashes of its name.
@@ -108,15 +109,24 @@ impl<T: Table> Store<T> {
         item.as_ref().map(proposal::read).transpose()
     }
 
-    /// Marks an approved proposal as read. False if another call was first.
+    /// Marks an approved proposal as read by this call. False if another call was first; a repetition of the same call is true.
     ///
     /// # Errors
     /// When the table cannot be written.
-    pub async fn mark_read(&self, id: &ProposalId) -> Result<bool, PortError> {
+    pub async fn mark_read(
+        &self,
+        id: &ProposalId,
+        key: &IdempotencyKey,
+    ) -> Result<bool, PortError> {
         let mut update = Update::default();
+        update.put(proposal::READING, Some(s(&key.scope)));
         update.put(proposal::STATE, Some(s(proposal::READ)));
         update.value("approved", s(proposal::APPROVED));
-        update.when(format!("#{} = :approved", proposal::STATE));
+        update.when(format!(
+            "(#{} = :approved OR #{reading} = :{reading})",
+            proposal::STATE,
+            reading = proposal::READING
+        ));
         let update = SingleUpdate::new(proposal_key(id), update, ReturnValue::None);
         match self.table.update(update).await? {
             Updated::Done(_) => Ok(true),

@@ -93,6 +93,7 @@ async fn measure_in(number: u32, folder: &std::path::Path) -> Result<(), Failure
         in_flight: IN_FLIGHT,
         rate: None,
         dry_run: false,
+        card_key: None,
         policy,
         clock,
     };

@@ -549,6 +549,7 @@ async fn history_rewritten_with_all_hashes() {
         earlier: proofs,
         checkpoint: head.note,
         consistency: None,
+        personal: Vec::new(),
         events,
     };
     let broken = verify(&file, &key, LOG_NAME, None).unwrap_err();

@@ -12,6 +12,7 @@
 )]
 
 mod faults;
+mod operators;
 mod picture;
 mod reasons;
 mod seeded;

@@ -57,12 +57,20 @@ pub fn picture(items: &Items, kept: &PeerState) -> Picture {
     let mut picture = Picture::new();
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for ((pk, sk), item) in items {
+        // Each attempt of an operator's call is in the audit chain, which the invariants check.
+        if pk.starts_with("U#") {
+            continue;
+        }
         let mut name = name_of(pk, sk);
         if let Some(kind) = item["kind"]["S"].as_str() {
-            // Events are keyed by content, not by number, so that one extra event is one difference.
-            let times = kinds.entry(format!("{kind}{}", about(item))).or_default();
+            // Events and proposals are keyed by content, not by number or id, so that an extra one is one difference.
+            let what = match name.as_str() {
+                "proposal" => format!("proposal {kind}"),
+                _ => format!("event {kind}{}", about(item)),
+            };
+            let times = kinds.entry(what.clone()).or_default();
             *times += 1;
-            name = format!("event {kind}{}/{times}", about(item));
+            name = format!("{what}/{times}");
         }
         let mut attempts = 0;
         for (attribute, value) in item.as_object().unwrap() {
@@ -159,6 +167,7 @@ fn name_of(pk: &str, sk: &str) -> String {
         ("S", _) if sk == "S" => "failures from an address".to_owned(),
         ("S", _) => "freezes from an address".to_owned(),
         ("P", _) => format!("phone {id}"),
+        ("V", _) => "proposal".to_owned(),
         _ => format!("{kind} {id} {sk}"),
     };
     format!("{other}{name}")
@@ -188,8 +197,11 @@ fn attribute_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
         ("claimed_by", ..) => put("an owner".to_owned()),
         ("due_bucket", Value::String(text), ..) => put(text.rsplit('#').next().unwrap().to_owned()),
         ("state" | "data" | "devices" | "others" | "added" | "slots", Value::String(text), ..) => {
-            let value = serde_json::from_str(text).unwrap();
-            value_of(picture, place, "", &value);
+            match serde_json::from_str(text) {
+                Ok(value) => value_of(picture, place, "", &value),
+                // The state of a proposal is a word.
+                Err(_) => put(text.clone()),
+            }
         }
         (_, Value::String(text), ..) => put(folded(text)),
         (_, _, Value::String(number), _) => put(number_of(number)),
@@ -236,7 +248,7 @@ fn value_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
             let text = match name {
                 "m" => "a mac".to_owned(),
                 "by" => "a session".to_owned(),
-                "hash" | "prev_hash" => "a hash".to_owned(),
+                "hash" | "prev_hash" | "last_hash" => "a hash".to_owned(),
                 _ => folded(text),
             };
             picture.insert(place.to_owned(), text);
@@ -268,13 +280,18 @@ fn folded(text: &str) -> String {
     let mut folded = String::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let id = ["rbd_", "card_"].into_iter().find(|id| {
-            let random = rest.strip_prefix(id).and_then(|rest| rest.get(..22));
-            random.is_some_and(|random| random.bytes().all(|b| b.is_ascii_alphanumeric()))
+        // The prefix, the characters that name the object, and the others.
+        let ids = [("rbd_", 6, 16), ("card_", 6, 16), ("prp_", 0, 26)];
+        let id = ids.into_iter().find(|(prefix, named, random)| {
+            let id = rest.strip_prefix(prefix);
+            let id = id.and_then(|id| id.get(..named + random));
+            id.is_some_and(|id| id.bytes().all(|b| b.is_ascii_alphanumeric()))
         });
-        let kept = id.map_or(c.len_utf8(), |id| id.len() + 6);
+        let (kept, dropped) = id.map_or((c.len_utf8(), 0), |(prefix, named, random)| {
+            (prefix.len() + named, random)
+        });
         folded.push_str(&rest[..kept]);
-        rest = &rest[kept + if id.is_some() { 16 } else { 0 }..];
+        rest = &rest[kept + dropped..];
     }
     folded
 }

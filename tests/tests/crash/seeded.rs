@@ -1,5 +1,6 @@
 //! The checks can fail: they find every seeded mistake.
 
+use crate::operators;
 use crate::stories;
 use crate::story::{Manners, Story};
 use domain::policy::Policy;
@@ -36,7 +37,7 @@ fn detects_table_without_conditions() {
 }
 
 /// A merchant with one item of every kind: an active card and a replaced one with pending payouts, a standby card, a device,
-/// an open rebind.
+/// an open rebind; two calls of an operator, and a proposal.
 async fn one_of_everything(story: &Story) {
     let app = story.log_in().await;
     let target = json!({"platform": "apns", "token": "a-token"});
@@ -55,6 +56,7 @@ async fn one_of_everything(story: &Story) {
     story.world.pass_s(POLICY.cooldown_s);
     let app = story.log_in().await;
     app.request("6222020000009002007").await;
+    operators::calls(story).await;
 }
 
 type Spoil = fn(&mut Items);
@@ -226,6 +228,22 @@ const SPOILS: &[(&str, Spoil)] = &[
     ("a due entry in a wrong bucket", |items| {
         let state = items.get_mut(&of_merchant("Y")).unwrap();
         state["due_bucket"]["S"] = json!("200001#0");
+    }),
+    ("a missing call of an operator", |items| {
+        let key = first(items, "U#", "E#");
+        items.remove(&key);
+    }),
+    ("an altered call of an operator", |items| {
+        let key = first(items, "U#", "E#");
+        items.get_mut(&key).unwrap()["subject"]["S"] = json!("mer_plain_2");
+    }),
+    ("a call after the end of an audit chain", |items| {
+        let key = first(items, "U#", "Y");
+        items.get_mut(&key).unwrap()["seq"]["N"] = json!("1");
+    }),
+    ("a proposal about an unknown merchant", |items| {
+        let key = first(items, "V#", "");
+        items.get_mut(&key).unwrap()["merchant_id"]["S"] = json!("mer_nobody");
     }),
     ("an item without an owner", |items| {
         items.insert(at("M#mer_nobody", "E#0000000001"), json!({}));

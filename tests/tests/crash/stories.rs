@@ -1,5 +1,6 @@
 //! The stories. A step that meets faults in one story runs without them in the others.
 
+use crate::operators;
 use crate::story::{Manners, NAME, Outcome, Story, Tally, Work};
 use domain::decide::BankAnswer;
 use domain::policy::{DAY_S, MINUTE_S, Policy};
@@ -31,6 +32,9 @@ pub const ALL: &[fn() -> Tally] = &[
     || run("freeze by a known device", device_freeze),
     || run("a month without clean-up", dead_clean_up),
     || run("lost bank answers", lost_bank_answers),
+    || run("acts of operators", operators::acts),
+    || run("decisions of two persons", operators::decisions),
+    || run("registry", operators::registry),
 ];
 
 /// Runs a story from its beginning. Returns its findings.

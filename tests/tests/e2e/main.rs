@@ -161,6 +161,8 @@ async fn run_case(case: &'static cases::Case, live: Arc<LocalCloud>) -> Done {
     };
     let seconds = started.elapsed().as_secs_f32();
     match &failure {
+        // 200 lines of passed cases would hide a failed one.
+        None if std::env::var("E2E").is_err() => {}
         None => println!("ok     {seconds:5.1} s  {}", case.name),
         Some(failure) => println!("FAILED {seconds:5.1} s  {}\n{failure}", case.name),
     }

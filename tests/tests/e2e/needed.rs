@@ -18,6 +18,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 use tests::local_cloud::LocalCloud;
 use tests::metrics::metric;
 use tests::new_merchants::new_merchant;
@@ -142,18 +143,25 @@ async fn try_all(live: &LocalCloud, function: &str, probes: Vec<Probe<'_>>) -> T
 async fn every_refusal_is_in_the_log(live: &LocalCloud) {
     let refused: BTreeSet<String> = std::mem::take(&mut *REFUSED.lock().unwrap());
     assert!(refused.len() > 25, "{} refusals", refused.len());
-    let mut logged = BTreeSet::new();
-    for line in live.log_lines().await {
-        let line: Value = serde_json::from_str(&line).unwrap_or_default();
-        let (reference, cause) = (&line["support_ref"], &line["problem.cause"]);
-        if let (Some(reference), Some(cause)) = (reference.as_str(), cause.as_str())
-            && refused.contains(reference)
-        {
-            assert!(cause.contains("AccessDenied"), "{cause}");
-            logged.insert(reference.to_owned());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let mut missing = refused.clone();
+        for line in live.log_lines().await {
+            let line: Value = serde_json::from_str(&line).unwrap_or_default();
+            let (reference, cause) = (&line["support_ref"], &line["problem.cause"]);
+            if let (Some(reference), Some(cause)) = (reference.as_str(), cause.as_str())
+                && missing.remove(reference)
+            {
+                assert!(cause.contains("AccessDenied"), "{cause}");
+            }
         }
+        if missing.is_empty() {
+            return;
+        }
+        // The local cloud reads the output of a process in the background.
+        assert!(Instant::now() < deadline, "not in the log: {missing:?}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    assert_eq!(logged, refused);
 }
 
 const LOOK_UP: &[&str] = &["kms:GenerateMac look-up key"];

@@ -1,11 +1,18 @@
 //! Operators: signed calls of their own API, and what IAM and the function let nobody else do.
 
+use application::serve::wall_clock;
+use aws_credential_types::Credentials;
 use bytes::Bytes;
 use domain::error_code::ErrorCode;
-use domain::policy::DAY_S;
+
+use domain::policy::{DAY_S, Policy};
 use http::Request;
 use local::http::Http;
+use rebindctl::api::{Api, Endpoint, Grounds};
 use rebindctl::doctor::{Account, Examined, Level, examine};
+use rebindctl::import::lines::Lines;
+use rebindctl::import::registry::Registry;
+use rebindctl::import::{Ending, Format, Plan, Report, Summary, run};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tests::aws::Caller;
@@ -14,6 +21,7 @@ use tests::merchant::Profile;
 use tests::new_merchants::new_merchant;
 use tests::operators::{call, change};
 use tests::transport::{HttpCall, Reply, Transport as _};
+use tokio::runtime::Handle;
 
 /// A call at the merchant's clock.
 async fn operate(live: &LocalCloud, role: &str, merchant: &Profile, call: HttpCall) -> Reply {
@@ -63,6 +71,75 @@ pub async fn two_people_end_a_freeze(live: &LocalCloud) {
         .collect();
     for kind in ["frozen", "change_proposed", "unfrozen"] {
         assert!(kinds.contains(&json!(kind)), "{kind}: {kinds:?}");
+    }
+}
+
+/// A file goes through the API in the registry's role, which no other role has the right to.
+pub async fn registry_imports_a_file(live: &LocalCloud) {
+    let (merchant, first) = new_merchant("import", 1);
+    let (_, second) = new_merchant("import", 2);
+    let (_, mut taken) = new_merchant("import", 3);
+    taken["account"] = first["account"].clone();
+    let file = [&first, &taken, &second].map(|line| line.to_string() + "\n");
+    let file = file.concat();
+    let import = async |role: &str| {
+        let (endpoint, file) = (endpoint(live, role), file.clone());
+        // The import runs on one thread.
+        let thread = move || Handle::current().block_on(imported(endpoint, file));
+        tokio::task::spawn_blocking(thread).await.unwrap()
+    };
+    let (denied, _) = import("support").await;
+    let Ending::Failed(reason) = denied.ending else {
+        panic!("{denied:?}");
+    };
+    assert!(reason.contains("execute-api:Invoke"), "{reason}");
+    assert_eq!(denied.created, 0);
+    for _ in 0..2 {
+        let (summary, output) = import("registry").await;
+        assert_eq!(summary.ending, Ending::Finished, "{output}");
+        assert_eq!((summary.created, summary.refused), (2, 1), "{output}");
+        assert!(output.contains("ACCOUNT_TAKEN"), "{output}");
+    }
+    let show = call("GET", &format!("merchants/{}", merchant.id));
+    operate(live, "support", &merchant, show).await.ok(200);
+}
+
+/// Imports a file through the API, as `rebindctl merchants import --url` does.
+async fn imported(endpoint: Endpoint, file: String) -> (Summary, String) {
+    let grounds = Grounds {
+        reason: "review".to_owned(),
+        comment: "migration".to_owned(),
+        ticket: None,
+    };
+    let target = Registry::new(Api::new(endpoint), grounds);
+    let mut output = Vec::new();
+    let mut report: Report<_, Vec<u8>> = Report::new(&mut output, Format::Json, "m.jsonl");
+    let plan = Plan {
+        file: "m.jsonl",
+        total_bytes: file.len() as u64,
+        in_flight: 1, // the taken account comes second
+        rate: None,
+        dry_run: false,
+        card_key: None,
+        policy: &Policy::CURRENT,
+        clock: wall_clock,
+    };
+    let lines = Lines::new(file.as_bytes());
+    let never = std::future::pending();
+    let summary = run(plan, lines, &target, None, &mut report, never).await;
+    (summary.unwrap(), String::from_utf8(output).unwrap())
+}
+
+/// The operator's API in a role of the local system.
+fn endpoint(live: &LocalCloud, role: &str) -> Endpoint {
+    let endpoints = live.system.endpoints();
+    let session = &endpoints.operators[role];
+    let token = Some(session.session_token.clone());
+    let (id, secret) = (&session.access_key, &session.secret_key);
+    Endpoint {
+        url: endpoints.operator_url.clone(),
+        region: endpoints.region.clone(),
+        credentials: Credentials::new(id, secret, token, None, "local"),
     }
 }
 

@@ -343,6 +343,13 @@ impl Probe {
         for name in ["EventSourceArn", "FilterCriteria", "FunctionResponseTypes"] {
             mine[name] = ours[name].clone();
         }
+        // One record after the other, so only those of this merchant: the stream holds the records of the whole suite.
+        for filter in mine["FilterCriteria"]["Filters"].as_array_mut().unwrap() {
+            let pattern = filter["Pattern"].as_str().unwrap();
+            let mut pattern: Value = serde_json::from_str(pattern).unwrap();
+            pattern["dynamodb"]["Keys"] = json!({"pk": {"S": [merchant.pk()]}});
+            filter["Pattern"] = json!(pattern.to_string());
+        }
         let made = rest(live, "lambda", &Method::POST, path, &mine).await;
         let deadline = Instant::now() + Duration::from_secs(60);
         let mut batch = loop {

@@ -13,13 +13,14 @@ use domain::policy::{DAY_S, HOUR_S, Policy};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use store::item::Item;
 use tests::in_process::InProcess;
 use tests::merchant::{GOOD_CARD, Merchant, merchant};
 use tests::new_merchants::new_merchant;
 use tests::operators::{
-    OPERATIONS, Person, REGISTRY, SECURITY, SUPPORT, approve, call, change, propose,
+    OPERATIONS, PERSON_CALLS_MAX, Person, REGISTRY, SECURITY, SUPPORT, approve, call, change,
+    propose,
 };
 use tests::peer_faults::DroppedPart;
 use tests::transport::{HttpCall, Transport as _};
@@ -705,6 +706,55 @@ async fn overdue_work_is_listed() {
     );
 }
 
+#[tokio::test]
+async fn many_calls_of_one_person_are_reported_once_an_hour() {
+    let world = InProcess::start().await;
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing_subscriber::util::SubscriberInitExt::set_default(subscriber);
+    let proposals = async |person: &Person, times: u32| {
+        for _ in 0..times {
+            let list = world.operate(person, call("GET", "proposals")).await;
+            list.ok(200);
+        }
+    };
+    // The whole hour is before this one.
+    world.pass_s(HOUR_S - world.now().epoch_s() % HOUR_S);
+    proposals(&SUPPORT, PERSON_CALLS_MAX).await;
+    proposals(&SECURITY, 1).await;
+    assert_eq!(log.times("operator.many_calls"), 0);
+    proposals(&SUPPORT, 2).await;
+    assert_eq!(log.times("operator.many_calls"), 1);
+    world.pass_s(HOUR_S);
+    proposals(&SUPPORT, 1).await;
+    assert_eq!(log.times("operator.many_calls"), 1);
+}
+
+/// Lines of the log.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn times(&self, message: &str) -> usize {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.matches(&format!("\"message\":\"{message}\"")).count()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Two persons decide; the proposer reads once, and soon.
 #[tokio::test]
 async fn unmasked_data_is_read_once_by_the_proposer() {
@@ -713,10 +763,11 @@ async fn unmasked_data_is_read_once_by_the_proposer() {
     frozen(&world).await;
     let proposal = proposed(&world, "unmask", &json!({"merchant_id": ID})).await;
     let path = format!("acts/read-unmasked/{}", proposal.0);
-    let read = async |person: &Person| {
-        let read = change(&path, "r", &json!({}));
+    let read_with = async |person: &Person, key| {
+        let read = change(&path, key, &json!({}));
         world.operate(person, read).await
     };
+    let read = async |person: &Person| read_with(person, "r").await;
     read(&OPERATIONS).await.refused(ErrorCode::StepOutOfOrder);
     let approved = approve(&world, &SECURITY, ("unmask", "a"), &proposal).await;
     let masked = approved.ok(200).to_string();
@@ -737,7 +788,10 @@ async fn unmasked_data_is_read_once_by_the_proposer() {
     assert_eq!(first["actor"]["person"], "li.na");
     let id = merchant(MERCHANT).document_number;
     assert!(!shown.to_string().contains(&id));
-    read(&OPERATIONS).await.refused(ErrorCode::StepOutOfOrder);
+    // A reply that was lost can be read again, and only by the same call.
+    assert_eq!(read(&OPERATIONS).await.ok(200), shown);
+    let other = read_with(&OPERATIONS, "other").await;
+    other.refused(ErrorCode::StepOutOfOrder);
     let kinds: Vec<_> = world.history(MERCHANT).await;
     assert_eq!(kinds.last().unwrap().kind(), EventKind::Unmasked);
 
@@ -756,4 +810,7 @@ async fn unmasked_data_is_read_once_by_the_proposer() {
     let read = change(&format!("acts/read-unmasked/{}", late.0), "r2", &json!({}));
     let read = world.operate(&OPERATIONS, read).await;
     read.refused(ErrorCode::ProposalStale);
+    let again = change(&path, "r", &json!({}));
+    let again = world.operate(&OPERATIONS, again).await;
+    again.refused(ErrorCode::ProposalStale);
 }

@@ -443,23 +443,40 @@ fn topic_admits_its_function_and_systems() {
 #[test]
 fn alarms_watch_what_the_functions_log() {
     let resources = &template()["Resources"];
-    let metric = &resources["ReleaseLimitMetric"]["Properties"];
-    assert_eq!(metric["LogGroupName"], "PayoutsLogs");
-    let pattern = metric["FilterPattern"].as_str().unwrap();
-    let (_, logged) = pattern.split_once("$.message = \"").unwrap();
-    let (logged, _) = logged.split_once('"').unwrap();
-    let source = include_str!("../../../functions/payouts/src/lib.rs");
-    assert!(source.contains(&format!("\"{logged}\"")), "{logged}");
-    let alarm = &resources["ReleaseLimitAlarm"]["Properties"];
-    let transformation = &metric["MetricTransformations"][0];
-    assert_eq!(alarm["MetricName"], transformation["MetricName"]);
-    assert_eq!(alarm["Namespace"], transformation["MetricNamespace"]);
+    let source = |logs: &Value| match logs.as_str() {
+        Some("PayoutsLogs") => include_str!("../../../functions/payouts/src/lib.rs"),
+        Some("OperatorLogs") => include_str!("../../../functions/operator/src/lib.rs"),
+        Some("EventsLogs") => include_str!("../../../functions/events/src/lib.rs"),
+        other => panic!("{other:?}"),
+    };
+    let resources_of = |kind: &'static str| {
+        let all = resources.as_object().unwrap().values();
+        let of = all.filter(move |resource| resource["Type"] == kind);
+        of.map(|resource| &resource["Properties"])
+    };
+    let mut filters = 0;
+    for metric in resources_of("AWS::Logs::MetricFilter") {
+        let pattern = metric["FilterPattern"].as_str().unwrap();
+        let (_, logged) = pattern.split_once("$.message = \"").unwrap();
+        let (logged, _) = logged.split_once('"').unwrap();
+        let source = source(&metric["LogGroupName"]);
+        assert!(source.contains(&format!("\"{logged}\"")), "{logged}");
+        let transformation = &metric["MetricTransformations"][0];
+        let watches = |alarm: &&Value| {
+            alarm["MetricName"] == transformation["MetricName"]
+                && alarm["Namespace"] == transformation["MetricNamespace"]
+        };
+        let alarms = resources_of("AWS::CloudWatch::Alarm").filter(watches);
+        assert_eq!(alarms.count(), 1, "{logged}");
+        filters += 1;
+    }
+    assert!(filters >= 6, "{filters} metric filters");
     let late = &resources["EventsLateAlarm"]["Properties"];
     assert_eq!(
         late["Dimensions"],
         json!([{"Name": "FunctionName", "Value": "EventsFunction"}])
     );
-    for alarm in [alarm, late] {
+    for alarm in resources_of("AWS::CloudWatch::Alarm") {
         let action = json!(["Alarmed", "AlarmTopicArn", "AWS::NoValue"]);
         assert_eq!(alarm["AlarmActions"], json!([action]));
     }

@@ -124,6 +124,7 @@ async fn import(walk: &mut Walk<'_>, system: &System) -> Result<(), Error> {
             in_flight: 2,
             rate: None,
             dry_run: false,
+            card_key: None,
             policy: &Policy::CURRENT,
             clock: wall_clock,
         };

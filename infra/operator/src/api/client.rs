@@ -85,6 +85,12 @@ impl Api {
         Self { endpoint, http }
     }
 
+    /// The address of the API.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.endpoint.url
+    }
+
     /// Sends one request.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ mod endpoint;
 mod print;
 mod request;
 
-pub use client::{Api, Reply};
+pub use client::{Api, CallError, Reply};
 pub(crate) use endpoint::usual;
 pub use endpoint::{Endpoint, EndpointError, Local};
 pub use print::{print_json, print_text};

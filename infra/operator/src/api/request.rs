@@ -66,6 +66,15 @@ impl Request {
         self
     }
 
+    /// The same for this version of the record only. A read ignores it.
+    #[must_use]
+    pub fn matching(mut self, record_version: Option<u32>) -> Self {
+        if let Some(version) = record_version.filter(|_| self.method == "POST") {
+            self.headers.push(("if-match", format!("\"{version}\"")));
+        }
+        self
+    }
+
     /// The body's bytes.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
@@ -99,6 +108,11 @@ mod tests {
             change.headers.last(),
             Some(&("idempotency-key", "k".to_owned()))
         );
+        let versioned = change.clone().matching(Some(3));
+        let if_match = ("if-match", "\"3\"".to_owned());
+        assert_eq!(versioned.headers.last(), Some(&if_match));
+        assert_eq!(change.clone().matching(None), change);
+        assert_eq!(read.clone().matching(Some(3)), read);
         assert_eq!((read.bytes(), change.bytes()), (Vec::new(), b"{}".to_vec()));
     }
 }

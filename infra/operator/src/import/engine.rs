@@ -1,6 +1,7 @@
 //! Reads, checks, sends and reports.
 
 use super::Error;
+use super::card_key::{CardKey, opened};
 use super::lines::{Content, Line, Lines, Mark};
 use super::pace::{Pace, pause};
 use super::report::{Report, State};
@@ -41,6 +42,8 @@ pub struct Plan<'p> {
     pub rate: Option<u32>,
     /// True if nothing is sent.
     pub dry_run: bool,
+    /// The key to which card numbers are encrypted.
+    pub card_key: Option<&'p CardKey>,
     /// The rules.
     pub policy: &'static Policy,
     /// The clock of the rules.
@@ -312,13 +315,17 @@ impl<'i, T: Target, O: Write, P: Write> Import<'i, T, O, P> {
         self.summary.lines += 1;
         self.shared.pace.borrow_mut().start(Instant::now());
         let now = (self.plan.clock)();
-        let merchant = NewMerchant::from_json(&text);
-        match merchant.and_then(|merchant| merchant.read(self.plan.policy, now)) {
-            Ok(merchant) => self.batch.push(Entry {
+        let read = opened(text, self.plan.card_key).and_then(|json| {
+            let merchant = NewMerchant::from_json(&json)?;
+            let merchant = merchant.read(self.plan.policy, now)?;
+            Ok(Entry {
                 line: number,
-                json: text,
+                json,
                 merchant,
-            }),
+            })
+        });
+        match read {
+            Ok(entry) => self.batch.push(entry),
             Err(faults) => self.refused(number, &faults),
         }
     }

@@ -102,6 +102,7 @@ fn plan(text: &str) -> Plan<'static> {
         in_flight: 32,
         rate: None,
         dry_run: false,
+        card_key: None,
         policy: &Policy::CURRENT,
         clock,
     }

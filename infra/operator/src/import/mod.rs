@@ -1,7 +1,8 @@
 //! The import of a file with one new merchant a line.
 //!
 //! - [`lines`]: reads the file line by line, with a limit and a running hash.
-//! - [`target`]: where merchants are created; [`direct`]: the tables themselves.
+//! - [`card_key`]: opens card numbers that the file holds encrypted.
+//! - [`target`]: where merchants are created; [`direct`]: the tables themselves; [`registry`]: the operator's API.
 //! - [`engine`]: reads, checks, sends and reports, with a bounded number of lines in flight.
 //! - [`pace`]: how many are in flight, and how often one starts.
 //! - [`resume`]: the file that lets a stopped import go on.
@@ -9,14 +10,17 @@
 //!
 //! Memory is bounded by the lines in flight: nothing is kept of a line that is done.
 
+pub mod card_key;
 pub mod direct;
 pub mod engine;
 pub mod lines;
 pub mod pace;
+pub mod registry;
 pub mod report;
 pub mod resume;
 pub mod target;
 
+pub use card_key::CardKey;
 pub use engine::{Ending, Plan, Summary, run};
 pub use report::{Format, Report};
 pub use target::{Answer, Entry, Target};

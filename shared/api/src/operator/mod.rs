@@ -31,9 +31,15 @@ pub use requests::{
 pub use routes::OperatorRoute;
 pub use sent::{Sent, Strays};
 
-/// The JSON Schema of a new merchant.
+/// The JSON Schema of a line of an import file: a new merchant whose card numbers may be encrypted.
 #[cfg(feature = "schema")]
 #[must_use]
 pub fn new_merchant_schema() -> serde_json::Value {
-    crate::openapi::root_schema::<NewMerchant>()
+    let mut schema = crate::openapi::root_schema::<NewMerchant>();
+    let number = &mut schema["$defs"]["NewCard"]["properties"]["number"];
+    number["pattern"] = r"^([0-9]{15,19}|eyJ[A-Za-z0-9_-]*(\.[A-Za-z0-9_-]*){4})$".into();
+    number["description"] =
+        "15 to 19 digits, or a compact JWE of them (ECDH-ES, A256GCM) to the key of `--card-key`."
+            .into();
+    schema
 }

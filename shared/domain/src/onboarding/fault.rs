@@ -45,6 +45,8 @@ vocabulary! {
         CardTypeCredit = "CARD_TYPE_CREDIT",
         /// A prepaid card cannot be a settlement card.
         CardTypePrepaid = "CARD_TYPE_PREPAID",
+        /// The card number is encrypted, and the import has no key that opens it.
+        CardEncrypted = "CARD_ENCRYPTED",
         /// The merchant's account is too new for T+0.
         T0NotAllowed = "T0_NOT_ALLOWED",
         /// The daily limit exceeds the maximum of the tier.
@@ -89,6 +91,7 @@ impl Fault {
             Self::CardFormat => "does not have 15 to 19 digits",
             Self::CardTypeCredit => "is a credit card; import the merchant without a card",
             Self::CardTypePrepaid => "is a prepaid card; import the merchant without a card",
+            Self::CardEncrypted => "is encrypted; give --card-key the private key that opens it",
             Self::T0NotAllowed => "is not allowed for an account opened so recently",
             Self::LimitAboveTier => "is above tier.daily_limit_max_fen",
             Self::MerchantExists => {

@@ -1,10 +1,11 @@
 //! The audit chain of an operator: its entries, and its end.
 
 use super::{Attributes, check_version, version};
-use crate::item::{Item, get_n, get_s, n, s, time};
+use crate::item::{Item, get_n, get_s, n, opt_n, s, time};
 use application::ports::PortError;
 use domain::history::GENESIS;
 use domain::operator::AuditEntry;
+use domain::policy::HOUR_S;
 
 /// The attribute of the sequence number of the last entry.
 pub(crate) const SEQ: &str = "seq";
@@ -16,6 +17,10 @@ pub struct AuditEnd {
     pub seq: u64,
     /// The hash of the last entry.
     pub hash: String,
+    /// The hour of the last entry, counted from the epoch.
+    pub hour: i64,
+    /// The number of entries in that hour.
+    pub calls: u32,
 }
 
 impl AuditEnd {
@@ -25,6 +30,8 @@ impl AuditEnd {
         Self {
             seq: 0,
             hash: GENESIS.to_owned(),
+            hour: 0,
+            calls: 0,
         }
     }
 
@@ -32,9 +39,13 @@ impl AuditEnd {
     #[must_use]
     pub fn followed_by(&self, entry: &AuditEntry) -> Self {
         let seq = self.seq + 1;
+        let hour = entry.at.epoch_s().div_euclid(HOUR_S);
+        let before = if hour == self.hour { self.calls } else { 0 };
         Self {
             seq,
             hash: entry.hash(seq, &self.hash),
+            hour,
+            calls: before.saturating_add(1),
         }
     }
 }
@@ -62,6 +73,8 @@ pub fn end_attributes(end: &AuditEnd) -> Attributes {
         version(),
         (SEQ, Some(n(end.seq))),
         ("hash", Some(s(&end.hash))),
+        ("hour", Some(n(end.hour))),
+        ("calls", Some(n(end.calls))),
     ]
 }
 
@@ -74,5 +87,7 @@ pub fn read_end(item: &Item) -> Result<AuditEnd, PortError> {
     Ok(AuditEnd {
         seq: get_n(item, SEQ)?,
         hash: get_s(item, "hash")?.to_owned(),
+        hour: opt_n(item, "hour").unwrap_or(0),
+        calls: opt_n(item, "calls").unwrap_or(0),
     })
 }

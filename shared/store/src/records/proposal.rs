@@ -13,6 +13,8 @@ use domain::time::Timestamp;
 
 /// The attribute of the state.
 pub(crate) const STATE: &str = "state";
+/// The attribute with the reading of an unmask: the scope of its idempotency key.
+pub(crate) const READING: &str = "reading";
 /// The state that a decision requires.
 pub(crate) const OPEN: &str = "open";
 pub(crate) const APPROVED: &str = "approved";

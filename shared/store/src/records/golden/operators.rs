@@ -62,6 +62,8 @@ pub(super) fn records() -> Vec<Record> {
     let end = AuditEnd {
         seq: 7,
         hash: "cd".repeat(32),
+        hour: 500_000,
+        calls: 3,
     };
     let key = audit_end_key(&person("Li.Na"));
     let item = item_of(key, audit::end_attributes(&end));
