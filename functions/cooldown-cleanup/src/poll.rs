@@ -5,11 +5,15 @@ use crate::{Bank, CooldownCleanup};
 use application::ports::QueryOutcome;
 use domain::decide::{BankAnswer, BankReply, Command};
 use domain::merchant::Merchant;
-use domain::rebind::{BankReference, CardCheck, Rebind, RebindState, TestTransfer};
+use domain::policy::HOUR_S;
+use domain::rebind::{BankReference, Rebind};
 use domain::transfer::TransferAnswer;
 use std::sync::atomic::{AtomicU32, Ordering};
 use store::client::Table;
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// The age from which an unknown outcome is reported to the operators.
+const STUCK_AFTER_S: i64 = HOUR_S;
 
 /// A question to the bank, by bank reference.
 enum Question {
@@ -19,33 +23,12 @@ enum Question {
 }
 
 impl Question {
-    /// `None` unless the rebind has a bank reference with an unknown or changeable outcome.
-    fn of(rebind: &Rebind) -> Option<Self> {
-        match &rebind.stage {
-            RebindState::CardPending {
-                check: CardCheck::Asking { number, .. },
-                ..
-            } => {
-                let serial = rebind.serial(BankReference::Check(*number));
-                Some(Self::Check(*number, serial))
-            }
-            RebindState::CardPending {
-                check: CardCheck::Deposit { number, .. },
-                ..
-            } => Some(Self::Deposit(
-                rebind.serial(BankReference::Deposit(*number)),
-            )),
-            RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
-                match activated_card.test {
-                    TestTransfer::Sent { .. } | TestTransfer::Arrived { .. } => {
-                        Some(Self::Test(rebind.serial(BankReference::Test)))
-                    }
-                    TestTransfer::NotSent
-                    | TestTransfer::CameBack
-                    | TestTransfer::Closed { .. } => None,
-                }
-            }
-            _ => None,
+    fn of(rebind: &Rebind, reference: BankReference) -> Self {
+        let serial = rebind.serial(reference);
+        match reference {
+            BankReference::Check(number) => Self::Check(number, serial),
+            BankReference::Deposit(_) => Self::Deposit(serial),
+            BankReference::Test => Self::Test(serial),
         }
     }
 }
@@ -54,7 +37,9 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
     /// Queries the bank about the rebind's bank reference with an unknown or changeable outcome. `None`: the rebind has
     /// no such reference, the bank left too many queries of this run unanswered, or the run has to stop.
     pub(crate) async fn poll_bank(&self, merchant: &Merchant, run: &Run) -> Option<PollResult> {
-        let question = Question::of(merchant.rebind.as_ref()?)?;
+        let rebind = merchant.rebind.as_ref()?;
+        let open = rebind.bank_question()?;
+        let question = Question::of(rebind, open.reference);
         let turn = run.bank().turn().await?;
         if run.is_late() {
             return None;
@@ -70,6 +55,13 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         };
         if result.is_unanswered() {
             run.bank().unanswered(turn);
+            if open.since.age_s_at(run.now) >= STUCK_AFTER_S {
+                tracing::warn!(
+                    merchant.id = merchant.profile.merchant_id.as_str(),
+                    rebind.id = rebind.rebind_id.as_str(),
+                    "bank.outcome_unknown"
+                );
+            }
         }
         Some(result)
     }

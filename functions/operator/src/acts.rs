@@ -4,11 +4,12 @@ use crate::call::{Call, malformed};
 use crate::{Operator, POLICY};
 use api::body;
 use api::operator::new_merchant::FEN_MAX;
-use api::operator::{ChangeTier, ConfirmNotified, Merchant, RenewDocument, Resend};
+use api::operator::{ChangeTier, Merchant, OfRebind, RenewDocument, Resend};
 use api::reply::Reply;
 use api::requests::Empty;
+use application::backoff::{Limits, retry};
 use application::error::HandlerError;
-use application::ports::{KeyService, LogPublicKey, ReadLog, Selector};
+use application::ports::{KeyService, LoadMerchant as _, LogPublicKey, ReadLog, Selector};
 use application::transact::{Learned, Loaded, Plan, Transactor};
 use domain::contact::{DocumentRenewal, TierChange};
 use domain::decide::{Command, NotifiedBy};
@@ -48,9 +49,8 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
     }
 
     pub(crate) async fn confirm_notified(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
-        let body = body::read::<ConfirmNotified>(call.request)?;
-        let rebind_id = body.fields.rebind_id.as_deref().and_then(RebindId::parse);
-        let rebind_id = rebind_id.ok_or_else(|| malformed("rebind_id"))?;
+        let body = body::read::<OfRebind>(call.request)?;
+        let rebind_id = rebind_id(&body.fields)?;
         let confirm = Command::ConfirmNotified(NotifiedBy::Operator, Some(call.reason()));
         let selector = Selector::Step(&rebind_id);
         self.act(
@@ -126,6 +126,28 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
         }
     }
 
+    /// Writes no event either: it only moves the next question of the clean-up.
+    pub(crate) async fn ask_bank(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
+        let rebind_id = rebind_id(&body::read::<OfRebind>(call.request)?.fields)?;
+        let merchant_id = call.merchant_id()?;
+        let moved = retry(Limits::REQUEST, async || {
+            let selector = Selector::Step(&rebind_id);
+            let merchant = self.store.load(&merchant_id, selector).await?;
+            let rebind = merchant
+                .as_ref()
+                .and_then(|merchant| merchant.rebind.as_ref());
+            let rebind = rebind.filter(|rebind| rebind.rebind_id == rebind_id);
+            let rebind = rebind.ok_or_else(|| Rejection::new(ErrorCode::NotFound))?;
+            if rebind.bank_question().is_none() {
+                return Err(Rejection::new(ErrorCode::StepOutOfOrder).into());
+            }
+            let moved = self.store.ask_bank_next(&merchant_id, rebind, call.now);
+            Ok(moved.await?)
+        });
+        moved.await?;
+        Ok(Reply::no_content())
+    }
+
     pub(crate) async fn clear_logins(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         let body = body::read::<Empty>(call.request)?;
         let plan = async |loaded: &Loaded, _: &Learned| {
@@ -198,6 +220,11 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
             call.now,
         ))
     }
+}
+
+fn rebind_id(fields: &OfRebind) -> Result<RebindId, Rejection> {
+    let rebind_id = fields.rebind_id.as_deref().and_then(RebindId::parse);
+    rebind_id.ok_or_else(|| malformed("rebind_id"))
 }
 
 /// 200 and the merchant, masked.

@@ -113,6 +113,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P: ForgetPush> Handle
             OperatorRoute::ApproveErase => self.approve(&call, ProposalKind::Erase).await,
             OperatorRoute::Erase => self.erase(&call).await,
             OperatorRoute::Resend => self.resend(&call).await,
+            OperatorRoute::AskBank => self.ask_bank(&call).await,
             OperatorRoute::ClearLogins => self.clear_logins(&call).await,
             OperatorRoute::CreateMerchant => self.create_merchant(&call).await,
             OperatorRoute::RegisterContact => self.register_contact(&call).await,

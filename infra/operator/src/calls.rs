@@ -126,6 +126,14 @@ pub(crate) enum OfMerchant {
     },
     /// List what has been due for more than an hour, oldest first
     Overdue,
+    /// Ask the bank again about an operation whose outcome is unknown. `show` prints it as bank_question
+    AskBank {
+        /// The merchant's id
+        id: String,
+        /// The rebind
+        #[arg(long)]
+        rebind: String,
+    },
     /// Forget the failed logins of the account. No password is set
     ClearLogins {
         /// The merchant's id
@@ -191,6 +199,7 @@ impl OfMerchant {
             Self::Erasure { id } => Request::get(path(&["merchants", id, "erasure"])),
             Self::Erase { id } => act("erase", id, json!({})),
             Self::ClearLogins { id } => act("clear-logins", id, json!({})),
+            Self::AskBank { id, rebind } => act("ask-bank", id, json!({ "rebind_id": rebind })),
             Self::ConfirmNotified { id, rebind } => {
                 act("confirm-notified", id, json!({ "rebind_id": rebind }))
             }

@@ -23,6 +23,10 @@ fn every_command_has_its_route() {
         OfMerchant::Overdue,
         OfMerchant::Erasure { id: id() },
         OfMerchant::Erase { id: id() },
+        OfMerchant::AskBank {
+            id: id(),
+            rebind: id(),
+        },
         OfMerchant::ClearLogins { id: id() },
         OfMerchant::ConfirmNotified {
             id: id(),

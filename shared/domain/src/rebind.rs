@@ -1,6 +1,8 @@
 //! One rebind and its state. Each state has only its own values, so that a card check without an identity, or an
 //! activation without a signature, is unrepresentable.
 
+mod bank;
+
 pub use super::activation::{ActivatedCard, Activation, TestTransfer};
 use super::card::Card;
 use super::error_code::ErrorCode;
@@ -9,6 +11,7 @@ use super::pii::Phone;
 use super::policy::Policy;
 use super::time::Timestamp;
 use super::vocabulary::vocabulary;
+pub use bank::{BankQuestion, BankReference};
 
 vocabulary! {
     /// The purpose of the new card.
@@ -174,17 +177,6 @@ pub enum CardCheck {
         /// When the bank last answered about it.
         checked_at: Timestamp,
     },
-}
-
-/// A bank operation with its own bank reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BankReference {
-    /// The four-element check with this number.
-    Check(u16),
-    /// The deposit that replaces this check if the bank cannot check the card.
-    Deposit(u16),
-    /// The only test transfer.
-    Test,
 }
 
 vocabulary! {
@@ -420,16 +412,6 @@ impl Rebind {
                 ..
             }
         )
-    }
-
-    /// The bank reference of a call. A repeated call always has the same reference.
-    #[must_use]
-    pub fn serial(&self, serial: BankReference) -> String {
-        match serial {
-            BankReference::Check(number) => format!("{}-{number}", self.rebind_id),
-            BankReference::Deposit(number) => format!("{}-d{number}", self.rebind_id),
-            BankReference::Test => format!("{}-t1", self.rebind_id),
-        }
     }
 
     /// When the clean-up must next process this rebind; `None` when time alone changes nothing.

@@ -35,7 +35,22 @@ impl<T: Table> Store<T> {
         self.move_entry(key, due, ("rev", n(rebind.revision))).await
     }
 
-    /// The same for the entry of the merchant state.
+    /// Moves a rebind's entry to `now`, so that the next run of the clean-up asks the bank.
+    ///
+    /// # Errors
+    /// As [`Store::correct_entry`].
+    pub async fn ask_bank_next(
+        &self,
+        merchant: &MerchantId,
+        rebind: &Rebind,
+        now: Timestamp,
+    ) -> Result<(), PortError> {
+        let due = due(self.due_shards, merchant, Some(now));
+        let key = key(merchant_pk(merchant), rebind_sk(rebind.rebind_id.number()));
+        self.move_entry(key, due, ("rev", n(rebind.revision))).await
+    }
+
+    /// Moves the early entry of the merchant state to its due time.
     ///
     /// # Errors
     /// As [`Store::correct_entry`].

@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn every_route_maps_to_function() {
         let routes = Template::load().routes();
-        assert_eq!(routes.len(), 66);
+        assert_eq!(routes.len(), 67);
         let of = |key: &str| {
             let route = routes.iter().find(|route| route.key == key);
             route.map(|route| route.function.as_str())

@@ -6,6 +6,7 @@
 mod erasure;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::decide::BankAnswer;
 use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
 use domain::operator::{Actor, AuditEntry, Grounds, ReasonCode, UNMASK_READ_S};
@@ -704,6 +705,41 @@ async fn overdue_work_is_listed() {
         (&own["kind"], &own["number"]),
         (&json!("rebind"), &json!(1))
     );
+}
+
+#[tokio::test]
+async fn bank_is_asked_again_at_an_operators_request() {
+    let (world, app) = InProcess::with(MERCHANT).await;
+    let rebind = app.to_card_pending(GOOD_CARD).await;
+    let id = rebind.rsplit('/').next().unwrap().to_owned();
+    let ask = async |key: &str| {
+        let ask = change(
+            &format!("acts/ask-bank/{ID}"),
+            key,
+            &json!({"rebind_id": id}),
+        );
+        world.operate(&SUPPORT, ask).await
+    };
+    ask("a").await.refused(ErrorCode::StepOutOfOrder);
+    assert_eq!(show(&world).await["bank_question"], Value::Null);
+    world.bank.script([None]);
+    let unknown = app.check_card(&rebind).await;
+    unknown.refused(ErrorCode::UpstreamUnknown);
+    let question = show(&world).await["bank_question"].clone();
+    assert_eq!(question["operation"], "card_check");
+    assert_eq!(question["since"], question["asked_at"]);
+
+    let serial = world.bank.serials().pop().unwrap();
+    world.bank.decide(&serial, BankAnswer::DEBIT_MATCH);
+    assert_eq!(world.clean_up().await.bank_answers, 0, "it is not due");
+    ask("b").await.ok(204);
+    assert_eq!(world.clean_up().await.bank_answers, 1);
+    assert_eq!(show(&world).await["bank_question"], Value::Null);
+    ask("c").await.refused(ErrorCode::StepOutOfOrder);
+    let elsewhere = json!({"rebind_id": "rbd_0000ff0000000000000000"});
+    let unknown = change(&format!("acts/ask-bank/{ID}"), "d", &elsewhere);
+    let unknown = world.operate(&SUPPORT, unknown).await;
+    unknown.refused(ErrorCode::NotFound);
 }
 
 #[tokio::test]

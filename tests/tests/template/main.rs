@@ -446,6 +446,9 @@ fn alarms_watch_what_the_functions_log() {
     let source = |logs: &Value| match logs.as_str() {
         Some("PayoutsLogs") => include_str!("../../../functions/payouts/src/lib.rs"),
         Some("OperatorLogs") => include_str!("../../../functions/operator/src/lib.rs"),
+        Some("CooldownCleanupLogs") => {
+            include_str!("../../../functions/cooldown-cleanup/src/poll.rs")
+        }
         Some("EventsLogs") => include_str!("../../../functions/events/src/lib.rs"),
         other => panic!("{other:?}"),
     };
@@ -470,7 +473,7 @@ fn alarms_watch_what_the_functions_log() {
         assert_eq!(alarms.count(), 1, "{logged}");
         filters += 1;
     }
-    assert!(filters >= 6, "{filters} metric filters");
+    assert!(filters >= 7, "{filters} metric filters");
     let late = &resources["EventsLateAlarm"]["Properties"];
     assert_eq!(
         late["Dimensions"],

@@ -36,6 +36,9 @@ impl Walk {
         }
         let resend = change("acts/resend/mer_plain_3", "s", &json!({"sequence": 1}));
         self.operate(&SUPPORT, resend, 409).await;
+        let rebind = json!({"rebind_id": "rbd_0000ff0000000000000000"});
+        let ask = change("acts/ask-bank/mer_plain_3", "b", &rebind);
+        self.operate(&SUPPORT, ask, 404).await;
         let renewal = json!({"document_expires_on": "2060-01-01"});
         let renew = change("acts/renew-document/mer_id_expiring", "r", &renewal);
         self.operate(&SUPPORT, renew, 200).await;

@@ -25,7 +25,7 @@ pub use replies::{
     Proofs, Receipt, Unmasked, UnmaskedEvent, merchant_refused,
 };
 pub use requests::{
-    Approve, ChangeContact, ChangeTier, ConfirmNotified, LookUp, ProposeCoreKey, ProposeOf,
+    Approve, ChangeContact, ChangeTier, LookUp, OfRebind, ProposeCoreKey, ProposeOf,
     ProposeUnfreeze, RenewDocument, Resend,
 };
 pub use routes::OperatorRoute;

@@ -7,7 +7,7 @@
 )]
 
 use super::requests::{
-    Approve, ChangeContact, ChangeTier, ConfirmNotified, LookUp, ProposeCoreKey, ProposeOf,
+    Approve, ChangeContact, ChangeTier, LookUp, OfRebind, ProposeCoreKey, ProposeOf,
     ProposeUnfreeze, RenewDocument, Resend,
 };
 use super::{
@@ -97,11 +97,12 @@ fn operation(route: OperatorRoute) -> Operation {
         Route::Freeze | Route::EndSessions | Route::ClearLogins | Route::RegisterClose => {
             change("Empty", 200, Some("Merchant"), &[])
         }
-        Route::ConfirmNotified => change("ConfirmNotified", 200, Some("Merchant"), &[]),
+        Route::ConfirmNotified => change("OfRebind", 200, Some("Merchant"), &[]),
         Route::RenewDocument => change("RenewDocument", 200, Some("Merchant"), OF_VALUES),
         Route::LowerTier | Route::RegisterTier => change("ChangeTier", 200, Some("Merchant"), &[]),
         Route::ReadUnmasked => change("Empty", 200, Some("Unmasked"), &[ErrorCode::ProposalStale]),
         Route::Resend => change("Resend", 204, None, &[]),
+        Route::AskBank => change("OfRebind", 204, None, &[]),
         Route::Erase => change("Empty", 200, Some("Erasure"), &[]),
         Route::CreateMerchant => change("NewMerchant", 201, Some("Account"), &[]),
         Route::RegisterContact => change("ChangeContact", 200, Some("Merchant"), OF_VALUES),
@@ -387,8 +388,8 @@ fn schemas() -> Map<String, Value> {
         Approve,
         ChangeContact,
         ChangeTier,
-        ConfirmNotified,
         LookUp,
+        OfRebind,
         NewMerchant,
         ProposeCoreKey,
         ProposeOf,

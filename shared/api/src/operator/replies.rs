@@ -10,6 +10,7 @@ use domain::notification::Recipient;
 use domain::onboarding::{Fault, FieldFault};
 use domain::pii::DocumentType;
 use domain::policy::Policy;
+use domain::rebind::{BankQuestion as OpenQuestion, BankReference, Rebind as DomainRebind};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 #[cfg(feature = "schema")]
@@ -88,6 +89,8 @@ pub struct Merchant {
     pub other_cards: Vec<Card>,
     /// The latest rebind.
     pub latest_rebind: Option<Rebind>,
+    /// The operation of the latest rebind at the bank whose outcome is unknown or can still change.
+    pub bank_question: Option<BankQuestion>,
     /// When the account was closed; null for an open one.
     pub closed_at: Option<Time>,
     /// The freeze.
@@ -129,6 +132,10 @@ impl Merchant {
             sealed_id_number: _,
             history_key: _,
         } = profile;
+        let question = merchant
+            .rebind
+            .as_ref()
+            .and_then(DomainRebind::bank_question);
         let active = state.active.as_ref().map(|active| &active.card);
         let others = state.all_bound().map(|bound| &bound.card);
         let others = others.filter(|card| Some(*card) != active);
@@ -155,6 +162,7 @@ impl Merchant {
             active: active.map(|card| Card::new(merchant, card, now)),
             other_cards: others.map(|card| Card::new(merchant, card, now)).collect(),
             latest_rebind: Rebind::loaded(merchant, policy, now),
+            bank_question: question.map(BankQuestion::from),
             closed_at: state.closed_at.map(Time),
             frozen: state.frozen.map(|frozen| Frozen {
                 at: Time(frozen.at),
@@ -166,6 +174,33 @@ impl Merchant {
             waiting_payouts: state.waiting_payouts(),
             last_sequence: state.last_seq,
             last_hash: state.last_hash.clone(),
+        }
+    }
+}
+
+/// An operation at the bank whose outcome is unknown or can still change.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct BankQuestion {
+    /// `card_check`, `micro_deposit` or `test_transfer`.
+    pub operation: &'static str,
+    /// When it began, or when its money arrived.
+    pub since: Time,
+    /// When the bank was last asked about it.
+    pub asked_at: Time,
+}
+
+impl From<OpenQuestion> for BankQuestion {
+    fn from(question: OpenQuestion) -> Self {
+        let operation = match question.reference {
+            BankReference::Check(_) => "card_check",
+            BankReference::Deposit(_) => "micro_deposit",
+            BankReference::Test => "test_transfer",
+        };
+        Self {
+            operation,
+            since: Time(question.since),
+            asked_at: Time(question.asked_at),
         }
     }
 }

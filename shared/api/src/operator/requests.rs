@@ -15,11 +15,11 @@ pub struct LookUp {
     pub account: Option<Secret<String>>,
 }
 
-/// The change that the owner was informed of.
+/// A rebind of the merchant.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct ConfirmNotified {
+pub struct OfRebind {
     /// The rebind.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub rebind_id: Option<String>,

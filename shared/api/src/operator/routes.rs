@@ -41,6 +41,8 @@ vocabulary! {
         ReadUnmasked = "POST /operator/v1/acts/read-unmasked/{id}",
         /// Send a notification again that was not handed over, to the recipients that it had.
         Resend = "POST /operator/v1/acts/resend/{id}",
+        /// Ask the bank again, with the next run of the clean-up, about an operation whose outcome is unknown or can still change.
+        AskBank = "POST /operator/v1/acts/ask-bank/{id}",
         /// Forget the failed logins of a merchant's account. No password is set.
         ClearLogins = "POST /operator/v1/acts/clear-logins/{id}",
         /// Remove what is left of an erased merchant. A reply that is not `done` asks for a repetition.
