@@ -7,7 +7,7 @@ use crate::history;
 use crate::iam_policy::{IamRecorder, Role};
 use crate::merchant::{DEVICE, Merchant, Profile, merchant_id};
 use crate::openapi::Contract;
-use crate::operators::{OPERATOR_ROLES, PERSON_CALLS_MAX, Person, RETENTION_S};
+use crate::operators::{OPERATOR_ROLES, PERSON_CALLS_MAX, Person, RETENTION_S, event_as, event_of};
 use crate::peer_faults::PeerCalls;
 use crate::published::{TopicBox, image, insertions};
 use crate::scripted_peers::{
@@ -17,7 +17,7 @@ use crate::table_faults::Boundary;
 use crate::transport::{Clock, HttpCall, Reply, Transport};
 use agreement::Agreement;
 use api::event::{HttpEvent, Request};
-use api::operator::{OperatorRoles, OperatorRoute};
+use api::operator::OperatorRoles;
 use api::routes::{Function, Route};
 use application::backoff::Limits;
 use application::crypto::Keys;
@@ -473,12 +473,11 @@ impl InProcess {
     }
 
     /// Sends the call of an operator, as the gateway does after IAM has permitted it.
-    pub async fn operate(&self, person: &Person, call: HttpCall) -> Reply {
-        let path = call.path.split('?').next().unwrap_or_default();
-        let route = OperatorRoute::find(&call.method, path);
-        let route_key = route.map_or("$default", |(route, _)| route.as_str());
-        let (method, path) = (call.method.clone(), path.to_owned());
-        let reply = self.operate_as(&person.arn(), route_key, call).await;
+    pub async fn operate(&self, person: &Person, mut call: HttpCall) -> Reply {
+        let path = call.path.split('?').next().unwrap_or_default().to_owned();
+        let method = call.method.clone();
+        call.now = self.stage.is_sandbox().then(|| self.now());
+        let reply = self.operated(event_of(person, &call)).await;
         let media_type = reply.header("content-type");
         let valid = OPERATORS.validate(&method, &path, reply.status, media_type, &reply.body);
         valid.unwrap_or_else(|violation| panic!("{violation}"));
@@ -488,10 +487,10 @@ impl InProcess {
     /// The same for any caller and any route of the gateway.
     pub async fn operate_as(&self, arn: &str, route_key: &str, mut call: HttpCall) -> Reply {
         call.now = self.stage.is_sandbox().then(|| self.now());
-        let mut event = call.event();
-        let context = &mut event["requestContext"];
-        context["routeKey"] = json!(route_key);
-        context["authorizer"] = json!({"iam": {"userArn": arn}});
+        self.operated(event_as(arn, route_key, &call)).await
+    }
+
+    async fn operated(&self, event: Value) -> Reply {
         let http: HttpEvent = serde_json::from_value(event.clone()).unwrap();
         Box::pin(self.catch_up()).await;
         let _ = self.boundary.take();

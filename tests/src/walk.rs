@@ -4,6 +4,7 @@
 use crate::merchant::{
     DEVICE, Profile, RESERVED_PHONE, magic_card, merchant, merchant_id, wrong_otp,
 };
+use crate::operators::{SUPPORT, change, event_of};
 use crate::processes::cloud::Kill;
 use crate::processes::template::TABLE;
 use crate::processes::{Outcome, Processes};
@@ -68,6 +69,8 @@ pub enum Step {
     PayOut,
     /// A freeze with the code of a notification.
     Freeze,
+    /// A freeze by an operator.
+    OperatorFreeze,
 }
 
 /// True for a request of the app.
@@ -297,6 +300,10 @@ impl Walk {
             Step::Publish => self.events.clone(),
             Step::CleanUp => json!({"time": self.now.to_rfc3339_shanghai()}),
             Step::PayOut => self.payout(),
+            Step::OperatorFreeze => {
+                let path = format!("acts/freeze/{}", Self::id());
+                event_of(&SUPPORT, &change(&path, key, &json!({})).at(self.now))
+            }
             _ => {
                 let (method, path, body) = self.request(step);
                 self.event_of(method, &path, key, &body)
@@ -345,7 +352,12 @@ impl Walk {
                     json!({"account": self.merchant.account, "freeze_code": self.freeze_code});
                 ("POST", "/v1/freezes".to_owned(), body)
             }
-            Step::Pass(_) | Step::Notify | Step::Publish | Step::CleanUp | Step::PayOut => {
+            Step::Pass(_)
+            | Step::Notify
+            | Step::Publish
+            | Step::CleanUp
+            | Step::PayOut
+            | Step::OperatorFreeze => {
                 unreachable!("{step:?} is not a request")
             }
         }

@@ -221,8 +221,9 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
                     .is_some();
                 count(done, &mut summary.expired, &mut summary.skipped);
             }
-            // A request has left an early entry in place.
+            // A request has left an early entry in place. A question that this run could not ask stays for the next one.
             _ if !is_polled
+                && rebind.bank_question().is_none()
                 && rebind
                     .due_at(self.store.policy())
                     .is_none_or(|at| at > run.now) =>

@@ -13,7 +13,7 @@ use store::client::Table;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The age from which an unknown outcome is reported to the operators.
-const STUCK_AFTER_S: i64 = HOUR_S;
+const UNKNOWN_FOR_S: i64 = HOUR_S;
 
 /// A question to the bank, by bank reference.
 enum Question {
@@ -55,13 +55,14 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         };
         if result.is_unanswered() {
             run.bank().unanswered(turn);
-            if open.since.age_s_at(run.now) >= STUCK_AFTER_S {
-                tracing::warn!(
-                    merchant.id = merchant.profile.merchant_id.as_str(),
-                    rebind.id = rebind.rebind_id.as_str(),
-                    "bank.outcome_unknown"
-                );
-            }
+        }
+        let is_old = open.since.age_s_at(run.now) >= UNKNOWN_FOR_S;
+        if open.is_unknown && is_old && !result.decides(Some(rebind)) {
+            tracing::warn!(
+                merchant.id = merchant.profile.merchant_id.as_str(),
+                rebind.id = rebind.rebind_id.as_str(),
+                "bank.outcome_unknown"
+            );
         }
         Some(result)
     }

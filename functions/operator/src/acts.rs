@@ -126,7 +126,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
         }
     }
 
-    /// Writes no event either: it only moves the next question of the clean-up.
+    /// Writes no event: it only moves the rebind's entry in the due index.
     pub(crate) async fn ask_bank(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         let rebind_id = rebind_id(&body::read::<OfRebind>(call.request)?.fields)?;
         let merchant_id = call.merchant_id()?;
@@ -138,7 +138,8 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
                 .and_then(|merchant| merchant.rebind.as_ref());
             let rebind = rebind.filter(|rebind| rebind.rebind_id == rebind_id);
             let rebind = rebind.ok_or_else(|| Rejection::new(ErrorCode::NotFound))?;
-            if rebind.bank_question().is_none() {
+            // An overdue rebind ends without a question.
+            if rebind.bank_question().is_none() || rebind.is_overdue(call.now) {
                 return Err(Rejection::new(ErrorCode::StepOutOfOrder).into());
             }
             let moved = self.store.ask_bank_next(&merchant_id, rebind, call.now);

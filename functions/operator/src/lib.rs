@@ -40,7 +40,7 @@ pub struct Settings {
     pub roles: OperatorRoles,
     /// How long the records of a closed account must be kept.
     pub retention_s: i64,
-    /// Calls of one person in an hour above which an alarm is raised. The registry has an alarm of its own.
+    /// Calls of one person in a clock hour above which an alarm is raised. The registry has an alarm of its own.
     pub person_calls_max: u32,
 }
 
@@ -162,7 +162,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
         );
         if call.route.is_of_registry() {
             tracing::info!(operator.call = call.route.as_str(), "registry.called");
-        } else if end.calls == self.settings.person_calls_max.saturating_add(1) {
+        } else if end.calls > self.settings.person_calls_max {
             tracing::warn!(
                 operator.account = call.actor.account(),
                 operator.person = call.actor.person(),

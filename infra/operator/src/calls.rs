@@ -12,13 +12,13 @@ pub(crate) struct Caller {
     /// Call the local system of `cargo local up`
     #[arg(long, global = true, conflicts_with_all = ["url", "region"])]
     pub(crate) local: bool,
-    /// The role of the local system: support, operations, security or security_2
+    /// The role of the local system: support, operations, security, security_2 or registry
     #[arg(long = "as", global = true, value_name = "ROLE", requires = "local")]
     pub(crate) role: Option<String>,
     /// The addresses of the local system [default: target/local/endpoints.json]
     #[arg(long, global = true, value_name = "FILE", requires = "local")]
     pub(crate) endpoints: Option<PathBuf>,
-    /// The stack's output OperatorApiUrl [default: REBIND_OPERATOR_URL]
+    /// The stack's output OperatorApiUrl [default: REBIND_OPERATOR_URL, except for an import]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// The region of the stack [default: that of the AWS configuration]
@@ -36,7 +36,7 @@ pub(crate) struct Caller {
     /// The idempotency key of a change. Use it again if no reply came [default: a random one, which is printed]
     #[arg(long, global = true, value_name = "KEY")]
     pub(crate) key: Option<String>,
-    /// The record_version that you have seen. If the record has changed since, the change is refused
+    /// The record_version that you have seen. An act that answers with the merchant is refused if the record has changed since
     #[arg(long, global = true, value_name = "N")]
     pub(crate) record_version: Option<u32>,
     /// Print the request instead of sending it
@@ -126,7 +126,8 @@ pub(crate) enum OfMerchant {
     },
     /// List what has been due for more than an hour, oldest first
     Overdue,
-    /// Ask the bank again about an operation whose outcome is unknown. `show` prints it as bank_question
+    /// Ask the bank again about an operation whose outcome is unknown. `show` prints that of the latest rebind as bank_question; the
+    /// log line bank.outcome_unknown names every rebind
     AskBank {
         /// The merchant's id
         id: String,
@@ -295,7 +296,8 @@ pub(crate) enum Proposals {
         #[arg(long, value_name = "ID")]
         merchant: String,
     },
-    /// Read what your approved unmask permits: once, within 15 minutes of the approval
+    /// Read what your approved unmask permits: once, within 15 minutes of the approval; with the same --key again if the reply was
+    /// lost
     Read {
         /// The proposal's id
         id: String,

@@ -92,9 +92,9 @@ Leaves behind:
   FILE.resume  how far the import is: numbers and a hash, no personal data. The same command continues there, also after
                a kill at any point. Delete the file to start from the first line.
 
-Where to:
-  With --local or --url through the operator's API, as the registry: needs --reason and --comment. Otherwise into the tables of the
-  environment.
+Target:
+  With --local or --url, merchants are created through the operator's API in the registry's role; --reason and --comment are required.
+  Otherwise they are written to the tables that the environment names.
 
 Environment, for the tables:
   AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN   the role

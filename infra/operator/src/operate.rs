@@ -135,6 +135,9 @@ pub(crate) async fn registry(caller: &Caller) -> Result<Registry, String> {
 
 /// Exports a history.
 pub(crate) async fn export(caller: &Caller, arguments: &Export) -> Done {
+    if caller.dry_run && arguments.with_personal.is_some() {
+        return Err("--with-personal reads at once: it has no --dry-run".to_owned());
+    }
     let system = System {
         caller,
         api: Api::new(endpoint(caller).await?),
@@ -143,18 +146,32 @@ pub(crate) async fn export(caller: &Caller, arguments: &Export) -> Done {
     let wait = Duration::from_secs(arguments.wait);
     let id = calls::segment(&arguments.merchant);
     let mut exported = export::export(&system, &id, kept, wait).await?;
+    // The file is open before a reading that can be done only once.
+    let file = arguments.out.as_deref().map(private_file).transpose()?;
     if let Some(proposal) = &arguments.with_personal {
         exported.personal = system.personal(proposal, &exported.merchant_id).await?;
     }
     let text = serde_json::to_string_pretty(&exported).unwrap_or_default() + "\n";
-    match &arguments.out {
-        Some(path) => {
-            let written = std::fs::write(path, text);
+    match (file, &arguments.out) {
+        (Some(mut file), Some(path)) => {
+            let written = file
+                .set_len(0)
+                .and_then(|()| file.write_all(text.as_bytes()));
             written.map_err(|error| format!("writing {}: {error}", path.display()))?;
             Ok(0)
         }
-        None => printed(&text),
+        _ => printed(&text),
     }
+}
+
+/// A file that only its owner can read if it is new. An existing one is not changed yet.
+fn private_file(path: &Path) -> Result<File, String> {
+    let mut options = File::options();
+    options.create(true).write(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let opened = options.open(path);
+    opened.map_err(|error| format!("writing {}: {error}", path.display()))
 }
 
 /// Prints a member of the log: its public key, or its newest checkpoint.
@@ -197,13 +214,14 @@ impl System<'_> {
 
     /// The personal parts that an approved proposal permits to read.
     async fn personal(&self, proposal: &str, merchant: &str) -> Result<Vec<PersonalPart>, String> {
-        let read = Proposals::Read {
-            id: proposal.to_owned(),
-        };
-        let mut unmasked = self.send(read.request(Value::Null)).await?;
-        if unmasked["merchant_id"] != *merchant {
-            return Err(format!("{proposal} permits to read another merchant"));
+        let id = || proposal.to_owned();
+        let show = Proposals::Show { id: id() };
+        let shown = self.send(show.request(Value::Null)).await?;
+        if shown["kind"] != "unmask" || shown["merchant_id"] != *merchant {
+            return Err(format!("{proposal} is not an unmask of this merchant"));
         }
+        let read = Proposals::Read { id: id() };
+        let mut unmasked = self.send(read.request(Value::Null)).await?;
         let parts = serde_json::from_value(unmasked["events"].take());
         parts.map_err(|_| "the reply has no personal parts".to_owned())
     }

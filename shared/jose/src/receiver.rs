@@ -53,11 +53,14 @@ impl Receiver {
         Ok(jwk)
     }
 
-    /// Reads a private key.
+    /// Reads a private key: a JWK of P-256.
     ///
     /// # Errors
     /// When it is malformed.
     pub fn read(jwk: &Value) -> Result<Self, Failed> {
+        if jwk["kty"] != "EC" || jwk["crv"] != "P-256" {
+            return Err(Failed);
+        }
         let d = member(jwk, "d")?;
         let private = PrivateKey::from_private_key(&ECDH_P256, &d).map_err(|_| Failed)?;
         let mut public = jwk.clone();
@@ -75,13 +78,16 @@ impl Receiver {
             return Err(Failed);
         };
         let header: Value = serde_json::from_slice(&decode(protected)?).map_err(|_| Failed)?;
-        if header["alg"] != "ECDH-ES" || header["enc"] != "A256GCM" {
+        let is_known = header["alg"] == "ECDH-ES" && header["enc"] == "A256GCM";
+        if !is_known || !header["zip"].is_null() || !header["crit"].is_null() {
             return Err(Failed);
         }
+        let party = |name: &str| header[name].as_str().map_or(Ok(Vec::new()), decode);
+        let (sender, receiver) = (party("apu")?, party("apv")?);
         let (x, y) = (member(&header["epk"], "x")?, member(&header["epk"], "y")?);
         let sent = UnparsedPublicKey::new(&ECDH_P256, [vec![4], x, y].concat());
         let content_key: [u8; 32] = agree(&self.private, sent, Failed, |shared| {
-            Ok(derived(shared, "A256GCM", b"", b""))
+            Ok(derived(shared, "A256GCM", &sender, &receiver))
         })?;
         let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &content_key)?);
         let nonce = Nonce::try_assume_unique_for_key(&decode(nonce)?)?;

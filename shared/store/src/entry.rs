@@ -35,7 +35,7 @@ impl<T: Table> Store<T> {
         self.move_entry(key, due, ("rev", n(rebind.revision))).await
     }
 
-    /// Moves a rebind's entry to `now`, so that the next run of the clean-up asks the bank.
+    /// Moves a rebind's entry to `now` unless it is due already, so that the next run of the clean-up asks the bank.
     ///
     /// # Errors
     /// As [`Store::correct_entry`].
@@ -45,7 +45,8 @@ impl<T: Table> Store<T> {
         rebind: &Rebind,
         now: Timestamp,
     ) -> Result<(), PortError> {
-        let due = due(self.due_shards, merchant, Some(now));
+        let due_at = rebind.due_at(self.policy).map_or(now, |at| at.min(now));
+        let due = due(self.due_shards, merchant, Some(due_at));
         let key = key(merchant_pk(merchant), rebind_sk(rebind.rebind_id.number()));
         self.move_entry(key, due, ("rev", n(rebind.revision))).await
     }

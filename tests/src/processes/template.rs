@@ -1,6 +1,7 @@
 //! The functions' settings in `infra/template.yaml`. They are read from the deployed file, so that a local process gets
 //! exactly the deployed settings.
 
+use crate::operators::OPERATOR_ROLES;
 use jose::receiver::Receiver;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -83,6 +84,7 @@ fn resolved(value: &Value, parameters: &Value, bank_url: &str) -> String {
         "Stage" => "sandbox".to_owned(),
         "RootCertificates" => local::root_certificates().to_owned(),
         "SmsSignature" => local::SMS_SIGNATURE.to_owned(),
+        "OperatorRoleArns" => OPERATOR_ROLES.join(","),
         "CoreEncryptionKeys" => core_key().public_set(),
         parameter if !parameters[parameter].is_null() => {
             let default = &parameters[parameter]["Default"];

@@ -344,6 +344,24 @@ async fn freeze_survives_kill_at_any_call() {
     tried("a freeze", "match", &script, 9..13).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn freeze_by_operator_survives_kill_at_any_call() {
+    let script = [
+        Step::LogIn,
+        Step::Create,
+        Step::Identity,
+        Step::ConfirmIdentity,
+        Step::Read,
+        Step::Sign,
+        Step::CheckCard,
+        Step::ConfirmCard,
+        Step::Notify,
+        Step::OperatorFreeze,
+        Step::Notify,
+    ];
+    tried("a freeze by an operator", "match", &script, 9..10).await;
+}
+
 /// Checks that the suite detects damage: an app that loses its keys requests a second rebind and reserves a second attempt.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn careless_app_is_noticed() {

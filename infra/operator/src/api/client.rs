@@ -49,7 +49,7 @@ impl Reply {
             return Some(match self.status {
                 403 => format!(
                     "the role may not call {route}: its policy needs execute-api:Invoke for this route of the operator's API. \
-                     Ask the administrator of the stack, or use another role"
+                     Ask the administrator of the stack, or use another role. Or the credentials have expired: get new ones"
                 ),
                 429 => "too many requests: wait a second and repeat the command".to_owned(),
                 status => format!("the gateway answered {status} to {route}"),

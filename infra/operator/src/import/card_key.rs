@@ -6,8 +6,8 @@ use serde::Deserialize;
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// The beginning of every compact JWE in JSON: a quotation mark, and `{"` in base64url.
-const BEGINS: &[u8] = b"\"eyJ";
+/// The dots of a compact JWE.
+const DOTS: usize = 4;
 
 /// The private key to which the card numbers of a file are encrypted: a JWK of P-256.
 #[derive(Debug)]
@@ -48,10 +48,15 @@ impl CardKey {
             .ok_or_else(|| format!("{file} is not a private JWK of P-256"))
     }
 
-    /// The number in a message to this key.
-    fn number(&self, message: &str) -> Option<Zeroizing<String>> {
-        let (_, plain) = self.0.decrypt(message).ok()?;
-        String::from_utf8(plain).ok().map(Zeroizing::new)
+    /// The digits in a message to this key.
+    fn number(&self, message: &str) -> Result<Zeroizing<String>, Fault> {
+        let opened = self.0.decrypt(message);
+        let (_, plain) = opened.map_err(|_| Fault::CardEncrypted)?;
+        let plain = Zeroizing::new(plain);
+        let digits = std::str::from_utf8(&plain).ok();
+        let digits = digits.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let digits = digits.ok_or(Fault::CardFormat)?;
+        Ok(Zeroizing::new(digits.to_owned()))
     }
 }
 
@@ -64,42 +69,53 @@ impl From<Receiver> for CardKey {
 /// The line with the numbers in place of their encrypted forms.
 ///
 /// # Errors
-/// [`Fault::CardEncrypted`] for each number that `key` does not open.
+/// [`Fault::CardEncrypted`] for each number that `key` does not open, [`Fault::CardFormat`] for one that is not digits.
 pub fn opened(
     line: Zeroizing<Vec<u8>>,
     key: Option<&CardKey>,
 ) -> Result<Zeroizing<Vec<u8>>, Vec<FieldFault>> {
-    if !line.windows(BEGINS.len()).any(|part| part == BEGINS) {
+    let is_dot = |byte: &&u8| **byte == b'.';
+    if line.iter().filter(is_dot).count() < DOTS {
         return Ok(line);
     }
     let Ok(Line { card, migration }) = serde_json::from_slice(&line) else {
         return Ok(line);
     };
     let replaced = migration.and_then(|migration| migration.replaced_card);
-    let numbers = [
+    let cards = [
         ("card.number", card),
         ("migration.replaced_card.number", replaced),
     ];
-    let Ok(text) = std::str::from_utf8(&line) else {
-        return Ok(line);
-    };
-    let mut text = Zeroizing::new(text.to_owned());
-    let mut faults = Vec::new();
-    for (field, card) in numbers {
-        let Some(Card { number: message }) = card.filter(|card| card.number.starts_with("eyJ"))
-        else {
+    let (mut numbers, mut faults) = (Vec::new(), Vec::new());
+    for (field, card) in cards {
+        let message = card.map_or("", |card| card.number);
+        if message.matches('.').count() != DOTS {
             continue;
-        };
-        match key.and_then(|key| key.number(message)) {
-            Some(number) => text = Zeroizing::new(text.replacen(message, &number, 1)),
-            None => faults.push(FieldFault::new(field, Fault::CardEncrypted)),
+        }
+        match key.map_or(Err(Fault::CardEncrypted), |key| key.number(message)) {
+            Ok(number) => numbers.push((message, number)),
+            Err(fault) => faults.push(FieldFault::new(field, fault)),
         }
     }
-    if faults.is_empty() {
-        Ok(Zeroizing::new(std::mem::take(&mut *text).into_bytes()))
-    } else {
-        Err(faults)
+    if !faults.is_empty() {
+        return Err(faults);
     }
+    Ok(spliced(&line, numbers))
+}
+
+/// The line with these numbers in place of these parts of it. The buffer never grows, so it leaves no copy behind.
+fn spliced(line: &[u8], mut numbers: Vec<(&str, Zeroizing<String>)>) -> Zeroizing<Vec<u8>> {
+    let start = |part: &str| part.as_ptr().addr() - line.as_ptr().addr();
+    numbers.sort_unstable_by_key(|(message, _)| start(message));
+    let mut spliced = Zeroizing::new(Vec::with_capacity(line.len()));
+    let mut copied = 0;
+    for (message, number) in numbers {
+        spliced.extend_from_slice(&line[copied..start(message)]);
+        spliced.extend_from_slice(number.as_bytes());
+        copied = start(message) + message.len();
+    }
+    spliced.extend_from_slice(&line[copied..]);
+    spliced
 }
 
 #[cfg(test)]
@@ -129,7 +145,7 @@ mod tests {
         let (key, public) = key();
         let [new, old] = ["6222020000000000001", "6222020000000000019"];
         let line = |new: &str, old: &str| {
-            json!({"merchant_id": "mer_1", "card": {"number": new}, "legal_name": "eyJ 测试",
+            json!({"merchant_id": "mer_1", "card": {"number": new}, "legal_name": "a.b.c.d.e 测试",
                 "migration": {"hold_until": "2026-12-01T00:00:00+08:00", "replaced_card": {"number": old}}})
         };
         let both = line(&sealed(&public, new), &sealed(&public, old));
@@ -154,12 +170,27 @@ mod tests {
         }
         let changed = json!({"card": {"number": format!("{number}A")}});
         assert_eq!(open(&changed, Some(&one)), Err(faults[..1].to_vec()));
+        for text in ["\"6222020000000000001\"", "6222\"},\"tier\":{\"x", ""] {
+            let other = json!({"card": {"number": sealed(&public, text)}});
+            let fault = FieldFault::new("card.number", Fault::CardFormat);
+            let wanted = if text.is_empty() {
+                Ok(json!({"card": {"number": ""}}))
+            } else {
+                Err(vec![fault])
+            };
+            assert_eq!(open(&other, Some(&one)), wanted);
+        }
     }
 
     #[test]
     fn malformed_members_are_left_to_the_reader() {
         let (key, _) = key();
-        for text in ["{\"card\": \"eyJ\"}", "[\"eyJ\"]", "{\"eyJ", "\"eyJ\""] {
+        for text in [
+            "{\"card\": \"a.b.c.d.e\"}",
+            "[\"a.b.c.d.e\"]",
+            "{\"a.b.c.d.e",
+            "\"a.b.c.d.e\"",
+        ] {
             let line = Zeroizing::new(text.as_bytes().to_vec());
             assert_eq!(opened(line.clone(), Some(&key)), Ok(line));
         }

@@ -52,7 +52,9 @@ fn answer(reply: &Reply, create: &Request) -> Answer {
     let Some(refusal) = reply.refusal(create) else {
         return Answer::Created;
     };
-    if reply.status == 429 || reply.status >= 500 {
+    // All lines in flight append to the audit chain of one session.
+    let is_conflict = reply.body["code"] == "VERSION_CONFLICT";
+    if is_conflict || reply.status == 429 || reply.status >= 500 {
         return Answer::Unavailable(refusal);
     }
     let faults = reply.body["faults"].as_array();
@@ -87,6 +89,7 @@ mod tests {
             (429, json!({"message": "Too Many Requests"})),
             (503, json!(null)),
             (500, json!({"code": "INTERNAL"})),
+            (409, json!({"code": "VERSION_CONFLICT"})),
         ] {
             let unavailable = answer(status, body);
             assert!(matches!(unavailable, Answer::Unavailable(_)), "{status}");

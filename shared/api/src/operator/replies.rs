@@ -4,13 +4,13 @@ use crate::replies::{Card, HistoryHead, Payout, Rebind, Settlement, Text, Time};
 use crate::reply::Reply;
 use domain::error_code::ErrorCode;
 use domain::history::ChainedEvent;
-use domain::ids::MerchantId;
+use domain::ids::{MerchantId, RebindId};
 use domain::merchant::{EntityType, Merchant as DomainMerchant, Profile};
 use domain::notification::Recipient;
 use domain::onboarding::{Fault, FieldFault};
 use domain::pii::DocumentType;
 use domain::policy::Policy;
-use domain::rebind::{BankQuestion as OpenQuestion, BankReference, Rebind as DomainRebind};
+use domain::rebind::{BankReference, Rebind as DomainRebind};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 #[cfg(feature = "schema")]
@@ -132,10 +132,6 @@ impl Merchant {
             sealed_id_number: _,
             history_key: _,
         } = profile;
-        let question = merchant
-            .rebind
-            .as_ref()
-            .and_then(DomainRebind::bank_question);
         let active = state.active.as_ref().map(|active| &active.card);
         let others = state.all_bound().map(|bound| &bound.card);
         let others = others.filter(|card| Some(*card) != active);
@@ -162,7 +158,7 @@ impl Merchant {
             active: active.map(|card| Card::new(merchant, card, now)),
             other_cards: others.map(|card| Card::new(merchant, card, now)).collect(),
             latest_rebind: Rebind::loaded(merchant, policy, now),
-            bank_question: question.map(BankQuestion::from),
+            bank_question: merchant.rebind.as_ref().and_then(BankQuestion::of),
             closed_at: state.closed_at.map(Time),
             frozen: state.frozen.map(|frozen| Frozen {
                 at: Time(frozen.at),
@@ -182,26 +178,30 @@ impl Merchant {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct BankQuestion {
+    /// The rebind.
+    pub rebind_id: Text<RebindId>,
     /// `card_check`, `micro_deposit` or `test_transfer`.
     pub operation: &'static str,
-    /// When it began, or when its money arrived.
+    /// When the operation began; for a test transfer that arrived, when the bank reported it.
     pub since: Time,
     /// When the bank was last asked about it.
     pub asked_at: Time,
 }
 
-impl From<OpenQuestion> for BankQuestion {
-    fn from(question: OpenQuestion) -> Self {
+impl BankQuestion {
+    fn of(rebind: &DomainRebind) -> Option<Self> {
+        let question = rebind.bank_question()?;
         let operation = match question.reference {
             BankReference::Check(_) => "card_check",
             BankReference::Deposit(_) => "micro_deposit",
             BankReference::Test => "test_transfer",
         };
-        Self {
+        Some(Self {
+            rebind_id: Text(rebind.rebind_id.clone()),
             operation,
             since: Time(question.since),
             asked_at: Time(question.asked_at),
-        }
+        })
     }
 }
 

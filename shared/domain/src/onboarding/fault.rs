@@ -91,7 +91,9 @@ impl Fault {
             Self::CardFormat => "does not have 15 to 19 digits",
             Self::CardTypeCredit => "is a credit card; import the merchant without a card",
             Self::CardTypePrepaid => "is a prepaid card; import the merchant without a card",
-            Self::CardEncrypted => "is encrypted; give --card-key the private key that opens it",
+            Self::CardEncrypted => {
+                "is encrypted; set --card-key to the file with the private key that opens it"
+            }
             Self::T0NotAllowed => "is not allowed for an account opened so recently",
             Self::LimitAboveTier => "is above tier.daily_limit_max_fen",
             Self::MerchantExists => {

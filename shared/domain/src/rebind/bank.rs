@@ -8,7 +8,9 @@ use crate::time::Timestamp;
 pub struct BankQuestion {
     /// The operation.
     pub reference: BankReference,
-    /// When it began, or when its money arrived.
+    /// True if the outcome is unknown, false if it is known and can still change.
+    pub is_unknown: bool,
+    /// When the operation began; for a test transfer that arrived, when the bank reported it.
     pub since: Timestamp,
     /// When the bank was last asked about it.
     pub asked_at: Timestamp,
@@ -29,7 +31,7 @@ impl Rebind {
     /// The bank operation with an unknown or changeable outcome.
     #[must_use]
     pub const fn bank_question(&self) -> Option<BankQuestion> {
-        let (reference, since, asked_at) = match &self.stage {
+        let (reference, is_unknown, since, asked_at) = match &self.stage {
             RebindState::CardPending {
                 check:
                     CardCheck::Asking {
@@ -39,25 +41,30 @@ impl Rebind {
                         ..
                     },
                 ..
-            } => (BankReference::Check(*number), *since, *asked_at),
+            } => (BankReference::Check(*number), true, *since, *asked_at),
             RebindState::CardPending {
                 check:
                     CardCheck::Deposit {
                         number,
                         sent_at,
+                        arrived,
                         checked_at,
-                        ..
                     },
                 ..
-            } => (BankReference::Deposit(*number), *sent_at, *checked_at),
+            } => (
+                BankReference::Deposit(*number),
+                !*arrived,
+                *sent_at,
+                *checked_at,
+            ),
             RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
                 match &activated_card.test {
                     TestTransfer::Sent {
                         sent_at,
                         checked_at,
-                    } => (BankReference::Test, *sent_at, *checked_at),
+                    } => (BankReference::Test, true, *sent_at, *checked_at),
                     TestTransfer::Arrived { at, checked_at } => {
-                        (BankReference::Test, *at, *checked_at)
+                        (BankReference::Test, false, *at, *checked_at)
                     }
                     TestTransfer::NotSent
                     | TestTransfer::CameBack
@@ -68,6 +75,7 @@ impl Rebind {
         };
         Some(BankQuestion {
             reference,
+            is_unknown,
             since,
             asked_at,
         })
