@@ -339,11 +339,12 @@ impl Probe {
         });
         let ours = ours.unwrap();
         let mut mine =
-            json!({"FunctionName": "probe", "StartingPosition": "TRIM_HORIZON", "BatchSize": 1});
+            json!({"FunctionName": "probe", "StartingPosition": "TRIM_HORIZON", "BatchSize": 100});
         for name in ["EventSourceArn", "FilterCriteria", "FunctionResponseTypes"] {
             mine[name] = ours[name].clone();
         }
-        // One record after the other, so only those of this merchant: the stream holds the records of the whole suite.
+        // The stream holds the records of the whole suite, and the local cloud filters it batch by batch: only those of this
+        // merchant, in large batches.
         for filter in mine["FilterCriteria"]["Filters"].as_array_mut().unwrap() {
             let pattern = filter["Pattern"].as_str().unwrap();
             let mut pattern: Value = serde_json::from_str(pattern).unwrap();
@@ -378,6 +379,7 @@ impl Probe {
             &Value::Null,
         )
         .await;
+        batch["Records"].as_array_mut().unwrap().truncate(1);
         let record = &mut batch["Records"][0];
         for (pointer, word) in [
             ("/eventID", json!("EVENT_ID")),
