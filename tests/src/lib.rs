@@ -16,6 +16,7 @@ pub mod in_process;
 pub mod invariants;
 pub mod load;
 pub mod local_cloud;
+pub mod log;
 pub mod merchant;
 pub mod metrics;
 pub mod new_merchants;

@@ -184,12 +184,8 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             Some(merchant) if merchant.rebind.is_some() => merchant,
             _ => return Ok(()),
         };
-        let ended_by_time = merchant
-            .rebind
-            .as_ref()
-            .is_some_and(|rebind| rebind.is_overdue(run.now));
         let mut is_polled = false;
-        if !ended_by_time && let Some(result) = self.poll_bank(&merchant, run).await {
+        if let Some(result) = self.poll_bank(&merchant, run).await {
             is_polled = true;
             let decides = result.decides(merchant.rebind.as_ref());
             let after = self.write(&merchant, result.command(), run.now).await?;
@@ -223,7 +219,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             }
             // A request has left an early entry in place. A question that this run could not ask stays for the next one.
             _ if !is_polled
-                && rebind.bank_question().is_none()
+                && rebind.bank_question(run.now).is_none()
                 && rebind
                     .due_at(self.store.policy())
                     .is_none_or(|at| at > run.now) =>

@@ -5,15 +5,11 @@ use crate::{Bank, CooldownCleanup};
 use application::ports::QueryOutcome;
 use domain::decide::{BankAnswer, BankReply, Command};
 use domain::merchant::Merchant;
-use domain::policy::HOUR_S;
 use domain::rebind::{BankReference, Rebind};
 use domain::transfer::TransferAnswer;
 use std::sync::atomic::{AtomicU32, Ordering};
 use store::client::Table;
 use tokio::sync::{Semaphore, SemaphorePermit};
-
-/// The age from which an unknown outcome is reported to the operators.
-const UNKNOWN_FOR_S: i64 = HOUR_S;
 
 /// A question to the bank, by bank reference.
 enum Question {
@@ -38,7 +34,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
     /// no such reference, the bank left too many queries of this run unanswered, or the run has to stop.
     pub(crate) async fn poll_bank(&self, merchant: &Merchant, run: &Run) -> Option<PollResult> {
         let rebind = merchant.rebind.as_ref()?;
-        let open = rebind.bank_question()?;
+        let open = rebind.bank_question(run.now)?;
         let question = Question::of(rebind, open.reference);
         let turn = run.bank().turn().await?;
         if run.is_late() {
@@ -56,8 +52,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         if result.is_unanswered() {
             run.bank().unanswered(turn);
         }
-        let is_old = open.since.age_s_at(run.now) >= UNKNOWN_FOR_S;
-        if open.is_unknown && is_old && !result.decides(Some(rebind)) {
+        if open.concerns_operators(run.now) && !result.decides(Some(rebind)) {
             tracing::warn!(
                 merchant.id = merchant.profile.merchant_id.as_str(),
                 rebind.id = rebind.rebind_id.as_str(),

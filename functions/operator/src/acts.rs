@@ -138,8 +138,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
                 .and_then(|merchant| merchant.rebind.as_ref());
             let rebind = rebind.filter(|rebind| rebind.rebind_id == rebind_id);
             let rebind = rebind.ok_or_else(|| Rejection::new(ErrorCode::NotFound))?;
-            // An overdue rebind ends without a question.
-            if rebind.bank_question().is_none() || rebind.is_overdue(call.now) {
+            if rebind.bank_question(call.now).is_none() {
                 return Err(Rejection::new(ErrorCode::StepOutOfOrder).into());
             }
             let moved = self.store.ask_bank_next(&merchant_id, rebind, call.now);

@@ -40,7 +40,7 @@ pub struct Settings {
     pub roles: OperatorRoles,
     /// How long the records of a closed account must be kept.
     pub retention_s: i64,
-    /// Calls of one person in a clock hour above which an alarm is raised. The registry has an alarm of its own.
+    /// Calls of one person in a clock hour above which an alarm is raised. A separate alarm covers the registry.
     pub person_calls_max: u32,
 }
 

@@ -147,20 +147,23 @@ pub(crate) async fn export(caller: &Caller, arguments: &Export) -> Done {
     let id = calls::segment(&arguments.merchant);
     let mut exported = export::export(&system, &id, kept, wait).await?;
     // The file is open before a reading that can be done only once.
-    let file = arguments.out.as_deref().map(private_file).transpose()?;
+    let out = match &arguments.out {
+        Some(path) => Some((path.display(), private_file(path)?)),
+        None => None,
+    };
     if let Some(proposal) = &arguments.with_personal {
         exported.personal = system.personal(proposal, &exported.merchant_id).await?;
     }
     let text = serde_json::to_string_pretty(&exported).unwrap_or_default() + "\n";
-    match (file, &arguments.out) {
-        (Some(mut file), Some(path)) => {
+    match out {
+        Some((path, mut file)) => {
             let written = file
                 .set_len(0)
                 .and_then(|()| file.write_all(text.as_bytes()));
-            written.map_err(|error| format!("writing {}: {error}", path.display()))?;
+            written.map_err(|error| format!("writing {path}: {error}"))?;
             Ok(0)
         }
-        _ => printed(&text),
+        None => printed(&text),
     }
 }
 

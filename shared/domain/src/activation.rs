@@ -106,22 +106,13 @@ impl ActivatedCard {
 
     /// When to query the bank about the test transfer; `None` once its answer has no effect.
     pub(crate) fn asks_at(&self, policy: &Policy) -> Option<Timestamp> {
-        let (since, checked_at, arrived) = match &self.test {
-            TestTransfer::Sent {
-                sent_at,
-                checked_at,
-            } => (*sent_at, *checked_at, false),
-            TestTransfer::Arrived { at, checked_at } => (*at, *checked_at, true),
-            TestTransfer::NotSent | TestTransfer::CameBack | TestTransfer::Closed { .. } => {
-                return None;
-            }
-        };
-        let next = policy.asks_bank_at(since, checked_at, arrived);
+        let question = self.test.bank_question()?;
+        let next = question.asks_at(policy);
         // The last query comes just before the revert period ends, even if the interval ends later.
         let Some(until) = self.times.revertible_until(policy) else {
             return Some(next);
         };
         let last_chance = until.plus_s(-1);
-        (checked_at < last_chance).then(|| next.min(last_chance))
+        (question.asked_at < last_chance).then(|| next.min(last_chance))
     }
 }

@@ -419,18 +419,9 @@ impl Rebind {
     pub fn due_at(&self, policy: &Policy) -> Option<Timestamp> {
         match &self.stage {
             RebindState::CardPending { check, .. } => {
-                let asks_at = match check {
-                    CardCheck::Asking {
-                        since, asked_at, ..
-                    } => Some(policy.asks_bank_at(*since, *asked_at, false)),
-                    CardCheck::Deposit {
-                        sent_at,
-                        arrived,
-                        checked_at,
-                        ..
-                    } => Some(policy.asks_bank_at(*sent_at, *checked_at, *arrived)),
-                    CardCheck::NotAsked { .. } | CardCheck::Matched { .. } => None,
-                };
+                let asks_at = check
+                    .bank_question()
+                    .map(|question| question.asks_at(policy));
                 Some(asks_at.map_or(self.expires_at, |at| at.min(self.expires_at)))
             }
             stage if stage.is_open() => Some(self.expires_at),

@@ -1,5 +1,5 @@
 //! The other side: a private key and its messages. For an import of encrypted card numbers, for tests and the local system; a
-//! core system uses a library of its own.
+//! core system uses its own library.
 
 use crate::jwe::derived;
 use crate::{Failed, base64url};

@@ -37,7 +37,8 @@ pub struct CoreKeyChange<'a> {
 }
 
 impl<T: Table> Store<T> {
-    /// Appends a call to the operator's audit chain, and returns the new end. [`PortError::Conflict`] when another call of the same person was first.
+    /// Appends a call to the operator's audit chain, and returns the new end. [`PortError::Conflict`] when another call of the
+    /// same person was first.
     ///
     /// # Errors
     /// When the table cannot be read or written.

@@ -324,9 +324,9 @@ async fn standby_survives_kill_at_any_call() {
     tried("a standby card and the switch", "match", &script, 7..14).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn freeze_survives_kill_at_any_call() {
-    let script = [
+/// A change of the card with its notification, then these steps.
+fn after_change(steps: &[Step]) -> Vec<Step> {
+    let change = [
         Step::LogIn,
         Step::Create,
         Step::Identity,
@@ -336,29 +336,19 @@ async fn freeze_survives_kill_at_any_call() {
         Step::CheckCard,
         Step::ConfirmCard,
         Step::Notify,
-        Step::Freeze,
-        Step::Notify,
-        Step::Publish,
-        Step::PayOut,
     ];
+    [&change, steps].concat()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn freeze_survives_kill_at_any_call() {
+    let script = after_change(&[Step::Freeze, Step::Notify, Step::Publish, Step::PayOut]);
     tried("a freeze", "match", &script, 9..13).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn freeze_by_operator_survives_kill_at_any_call() {
-    let script = [
-        Step::LogIn,
-        Step::Create,
-        Step::Identity,
-        Step::ConfirmIdentity,
-        Step::Read,
-        Step::Sign,
-        Step::CheckCard,
-        Step::ConfirmCard,
-        Step::Notify,
-        Step::OperatorFreeze,
-        Step::Notify,
-    ];
+    let script = after_change(&[Step::OperatorFreeze, Step::Notify]);
     tried("a freeze by an operator", "match", &script, 9..10).await;
 }
 

@@ -14,14 +14,12 @@ mod walk;
 use domain::error_code::ErrorCode;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use tests::iam_policy::{Use, granted, logical_name, template};
 use tests::in_process::InProcess;
+use tests::log::Log;
 use tests::metrics::metric;
 use tests::published::TOPIC;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 use walk::Walk;
 
 /// The table with the acquirer's record.
@@ -50,7 +48,7 @@ const WITH_TABLES: usize = FUNCTIONS.len() - 2;
 /// A single test, because the log of the walk is the log of the process.
 #[tokio::test]
 async fn granted_permissions_equal_those_used() {
-    let log = Log::capture();
+    let log = capture();
     let walk = Walk::through_everything().await;
     let mut uses = walk.world.iam.all();
     uses.extend(used_outside_the_sandbox().await);
@@ -357,52 +355,25 @@ fn access_log_holds_no_input() {
     assert_eq!(logged, harmless.into());
 }
 
-/// All log output of the functions at any level, and of other crates at the levels that a deployment can choose.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn capture() -> Self {
-        let levels = template()["Parameters"]["LogLevel"]["AllowedValues"].clone();
-        assert_eq!(
-            levels,
-            json!(["error", "warn", "info"]),
-            "no level logs the SDK's requests"
-        );
-        let crates = FUNCTIONS
-            .map(|function| function.replace('-', "_") + "=trace")
-            .join(",");
-        let log = Self::default();
-        tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_env_filter(EnvFilter::new(format!("info,shared=trace,{crates}")))
-            .with_writer(log.clone())
-            .init();
-        log
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
+/// Captures all log output of the functions at any level, and of other crates at the levels that a deployment can choose.
+fn capture() -> Log {
+    let levels = template()["Parameters"]["LogLevel"]["AllowedValues"].clone();
+    assert_eq!(
+        levels,
+        json!(["error", "warn", "info"]),
+        "no level logs the SDK's requests"
+    );
+    let crates = FUNCTIONS
+        .map(|function| function.replace('-', "_") + "=trace")
+        .join(",");
+    let log = Log::default();
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(EnvFilter::new(format!("info,shared=trace,{crates}")))
+        .with_writer(log.clone())
+        .init();
+    log
 }
 
 /// Only the function publishes to the topic, and only systems subscribe to it.

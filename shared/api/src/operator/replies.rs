@@ -10,7 +10,7 @@ use domain::notification::Recipient;
 use domain::onboarding::{Fault, FieldFault};
 use domain::pii::DocumentType;
 use domain::policy::Policy;
-use domain::rebind::{BankReference, Rebind as DomainRebind};
+use domain::rebind::BankReference;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 #[cfg(feature = "schema")]
@@ -158,7 +158,7 @@ impl Merchant {
             active: active.map(|card| Card::new(merchant, card, now)),
             other_cards: others.map(|card| Card::new(merchant, card, now)).collect(),
             latest_rebind: Rebind::loaded(merchant, policy, now),
-            bank_question: merchant.rebind.as_ref().and_then(BankQuestion::of),
+            bank_question: BankQuestion::of(merchant, now),
             closed_at: state.closed_at.map(Time),
             frozen: state.frozen.map(|frozen| Frozen {
                 at: Time(frozen.at),
@@ -189,8 +189,9 @@ pub struct BankQuestion {
 }
 
 impl BankQuestion {
-    fn of(rebind: &DomainRebind) -> Option<Self> {
-        let question = rebind.bank_question()?;
+    fn of(merchant: &DomainMerchant, now: Timestamp) -> Option<Self> {
+        let rebind = merchant.rebind.as_ref()?;
+        let question = rebind.bank_question(now)?;
         let operation = match question.reference {
             BankReference::Check(_) => "card_check",
             BankReference::Deposit(_) => "micro_deposit",
