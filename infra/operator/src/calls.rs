@@ -10,13 +10,13 @@ use std::path::PathBuf;
 #[command(next_help_heading = "Operator's API")]
 pub(crate) struct Caller {
     /// Call the local system of `cargo local up`
-    #[arg(long, global = true, conflicts_with_all = ["url", "region"])]
+    #[arg(long, global = true)]
     pub(crate) local: bool,
     /// The role of the local system: support, operations, security, security_2 or registry
-    #[arg(long = "as", global = true, value_name = "ROLE", requires = "local")]
+    #[arg(long = "as", global = true, value_name = "ROLE")]
     pub(crate) role: Option<String>,
     /// The addresses of the local system [default: target/local/endpoints.json]
-    #[arg(long, global = true, value_name = "FILE", requires = "local")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) endpoints: Option<PathBuf>,
     /// The stack's output OperatorApiUrl [default: REBIND_OPERATOR_URL, except for an import]
     #[arg(long, global = true, value_name = "URL")]
@@ -66,6 +66,20 @@ pub(crate) enum Reason {
 }
 
 impl Caller {
+    /// Checks that the options fit together. The parser cannot: some may stand before the command and others behind it.
+    ///
+    /// # Errors
+    /// What to tell the user.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let of_local = self.role.is_some() || self.endpoints.is_some();
+        let of_stack = self.url.is_some() || self.region.is_some();
+        match self.local {
+            true if of_stack => Err("--local cannot be used with --url or --region".to_owned()),
+            false if of_local => Err("--as and --endpoints need --local".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
     /// The grounds of the call; `None` if one is missing.
     pub(crate) fn grounds(&self) -> Option<Grounds> {
         let reason = self.reason?.to_possible_value()?;

@@ -209,6 +209,30 @@ mod tests {
     }
 
     #[test]
+    fn options_may_stand_before_and_behind_the_command() {
+        let check = |line: &str| {
+            let words = line.split_whitespace();
+            let cli = Cli::try_parse_from(["rebindctl"].into_iter().chain(words)).unwrap();
+            cli.caller.check()
+        };
+        for line in [
+            "--local merchants overdue --as support",
+            "--as support merchants overdue --local",
+            "--url https://a merchants overdue --region b",
+        ] {
+            assert_eq!(check(line), Ok(()), "{line}");
+        }
+        for line in [
+            "merchants overdue --as support",
+            "--endpoints f merchants overdue",
+            "--local merchants overdue --url https://a",
+            "--region a merchants overdue --local",
+        ] {
+            assert!(check(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
     fn wrong_command_line_is_refused() {
         for line in [
             "",

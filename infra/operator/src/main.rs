@@ -50,6 +50,10 @@ async fn main() -> ExitCode {
         }
     };
     let caller = &cli.caller;
+    if let Err(error) = caller.check() {
+        eprintln!("error: {error}");
+        return ExitCode::from(CANNOT_RUN);
+    }
     let done = match &cli.command {
         Command::Merchants(Merchants::Import(arguments)) => {
             let imported = import(arguments, caller).await;
