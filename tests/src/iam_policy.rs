@@ -15,7 +15,7 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/template.yaml"
 
 static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
     let yaml = std::fs::read_to_string(PATH).unwrap_or_else(|error| panic!("{PATH}: {error}"));
-    // A short form like `!GetAtt Table.Arn` is read as its argument: `Table.Arn`.
+    // A short form like `!GetAtt CardKey.Arn` is read as its argument: `CardKey.Arn`.
     serde_saphyr::from_str(&yaml).unwrap_or_else(|error| panic!("{PATH}: {error}"))
 });
 
@@ -39,7 +39,7 @@ pub struct Use {
     pub function: String,
     /// `dynamodb:PutItem`, `kms:Decrypt`, …
     pub action: String,
-    /// The resource as the template names it: `Table.Arn`, `${Table.Arn}/index/due`, `CardKey.Arn`.
+    /// The resource as the template names it: `MainTableArn.Value`, `${MainTableArn.Value}/index/due`, `CardKey.Arn`.
     pub resource: String,
     /// The kind of item by its partition key (`M#`), the shape of an index's key, or the names of an encryption context.
     pub what: String,
@@ -54,7 +54,7 @@ pub struct Context {
     pub encryption: Vec<(String, String)>,
 }
 
-/// An `Allow` statement.
+/// A statement. It allows, but for those of [`guards`].
 #[derive(Clone, Debug)]
 pub struct Statement {
     /// The actions.
@@ -80,7 +80,7 @@ pub fn statements(function: &str) -> Vec<Statement> {
 fn chosen(value: &Value) -> &Value {
     match value.as_array().map(Vec::as_slice) {
         Some([Value::String(condition), then, _])
-            if ["Durable", "Apns", "Fcm"].contains(&condition.as_str()) =>
+            if ["Durable", "LeadingKeysDemanded", "Apns", "Fcm"].contains(&condition.as_str()) =>
         {
             then
         }
@@ -106,8 +106,28 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
+/// What every role denies, whatever its policy allows.
+fn guards() -> &'static [Statement] {
+    static GUARDS: LazyLock<Vec<Statement>> = LazyLock::new(|| {
+        let role = &template()["Resources"]["Fn::ForEach::Roles"][2]["${Function}Role"];
+        let policies = role["Properties"]["Policies"].as_array().unwrap();
+        let policies = policies.iter().map(chosen);
+        let all = policies.flat_map(|policy| {
+            let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
+            statements.iter()
+        });
+        let denied = all.filter(|statement| statement["Effect"] == "Deny");
+        denied.map(parts).collect()
+    });
+    &GUARDS
+}
+
 fn statement(value: &Value) -> Statement {
-    assert_eq!(value["Effect"], "Allow", "only Allow is supported");
+    assert_eq!(value["Effect"], "Allow", "a function's own policy allows");
+    parts(value)
+}
+
+fn parts(value: &Value) -> Statement {
     let mut conditions = Vec::new();
     for (operator, keys) in value["Condition"].as_object().into_iter().flatten() {
         for (key, values) in chosen(keys).as_object().unwrap() {
@@ -128,11 +148,11 @@ fn statement(value: &Value) -> Statement {
 }
 
 impl Statement {
-    /// Returns true if the statement allows a request.
+    /// Returns true if the statement is about a request.
     #[must_use]
-    pub fn allows(&self, action: &str, resource: &str, context: &Context) -> bool {
+    pub fn applies(&self, action: &str, resource: &str, context: &Context) -> bool {
         self.actions.iter().any(|allowed| allowed == action)
-            && self.resources.iter().any(|allowed| allowed == resource)
+            && (self.resources.iter()).any(|allowed| allowed == resource || allowed == "*")
             && self
                 .conditions
                 .iter()
@@ -147,6 +167,10 @@ fn holds(operator: &str, key: &str, wanted: &[String], context: &Context) -> boo
             .leading_keys
             .iter()
             .all(|key| wanted.iter().any(|pattern| is_like(pattern, key))),
+        ("Null", _) if key == "dynamodb:LeadingKeys" => {
+            assert_eq!(wanted, ["true"], "{key}");
+            context.leading_keys.is_empty()
+        }
         ("ForAllValues:StringEquals", _) if key == "kms:EncryptionContextKeys" => context
             .encryption
             .iter()
@@ -209,8 +233,8 @@ impl IamRecorder {
             });
         }
         drop(uses);
-        let mut policy = statements_of(function).iter();
-        if policy.any(|statement| statement.allows(action, resource, context)) {
+        let is_about = |statement: &Statement| statement.applies(action, resource, context);
+        if statements_of(function).iter().any(is_about) && !guards().iter().any(is_about) {
             return Ok(());
         }
         Err(format!(
@@ -269,9 +293,9 @@ impl Intercept for Role {
 
 /// The IAM requests of a call to the table: one per transaction item, or one with all keys of a batch.
 fn requests(operation: &str, body: &Value) -> Vec<(String, &'static str, Context)> {
-    const TABLE: &str = "Table.Arn";
+    const TABLE: &str = "MainTableArn.Value";
     let table = |part: &Value| match part["TableName"].as_str() {
-        Some(RECORD_TABLE) => "RecordTable.Arn",
+        Some(RECORD_TABLE) => "RecordTableArn.Value",
         _ => TABLE,
     };
     let text = |value: &Value| value["S"].as_str().unwrap().to_owned();
@@ -313,7 +337,7 @@ fn requests(operation: &str, body: &Value) -> Vec<(String, &'static str, Context
             let value = text(&body["ExpressionAttributeValues"][placeholder]);
             let resource = match (name, body["IndexName"].as_str()) {
                 ("pk", None) => TABLE,
-                ("due_bucket", Some("due")) => "${Table.Arn}/index/due",
+                ("due_bucket", Some("due")) => "${MainTableArn.Value}/index/due",
                 other => panic!("unsupported query index: {other:?}"),
             };
             vec![request(operation, resource, vec![value])]
@@ -436,7 +460,7 @@ mod tests {
         let may = |function: &str, action: &str, resource: &str, context: &Context| {
             iam.authorize(function, action, resource, context).is_ok()
         };
-        let (table, index) = ("Table.Arn", "${Table.Arn}/index/due");
+        let (table, index) = ("MainTableArn.Value", "${MainTableArn.Value}/index/due");
         assert!(may("login", "dynamodb:PutItem", table, &of_keys(&["S#x"])));
         assert!(!may("login", "dynamodb:PutItem", table, &of_keys(&["A#x"])));
         // One forbidden leading key is enough to deny the request.
@@ -453,6 +477,14 @@ mod tests {
             &of_keys(&["A#x"])
         ));
         assert!(!may("login", "dynamodb:Scan", table, &of_keys(&[])));
+        // `ForAllValues` holds for a request without keys; the guard denies it.
+        let own = statements("login");
+        let nothing = of_keys(&[]);
+        assert!(
+            own.iter()
+                .any(|one| one.applies("dynamodb:PutItem", table, &nothing))
+        );
+        assert!(!may("login", "dynamodb:PutItem", table, &nothing));
         assert!(may(
             "cooldown-cleanup",
             "dynamodb:Query",

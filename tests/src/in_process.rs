@@ -20,9 +20,10 @@ use api::event::{HttpEvent, Request};
 use api::operator::OperatorRoles;
 use api::routes::{Function, Route};
 use application::backoff::Limits;
+use application::clock::wall_clock;
 use application::crypto::Keys;
 use application::ports::{LoadMerchant, PortError, Selector};
-use application::serve::{DeploymentStage, respond, wall_clock};
+use application::serve::{Deployment, respond};
 use application::stream::StreamEvent;
 use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
 use aws_sdk_dynamodb::Client;
@@ -109,7 +110,7 @@ pub struct InProcess {
     keys: MemoryKeys,
     /// The clock at the last call; `None` if the stream runs only on request.
     seen: Mutex<Option<Timestamp>>,
-    stage: DeploymentStage,
+    deployment: Deployment,
     login: Login<DynamoDb, MemoryKeys>,
     cards: Cards<DynamoDb, MemoryKeys>,
     rebind_request: RebindRequest<DynamoDb, MemoryKeys>,
@@ -216,7 +217,7 @@ impl InProcess {
     ) -> Arc<Self> {
         let seeded = SEEDED.get_or_init(Seeded::sandbox).await;
         let connect = |config| configured(table.configure(config));
-        let system = Self::empty(connect, DeploymentStage::new(stage)).await;
+        let system = Self::empty(connect, Deployment::new(stage)).await;
         table.reset_to(&seeded.items);
         system.keys.wrapped.lock().unwrap().clone_from(&seeded.keys);
         system.clock.set(seeded.now);
@@ -225,12 +226,12 @@ impl InProcess {
 
     /// Starts a system over any table. `connect` connects the SDK to it.
     pub async fn reached(connect: impl FnOnce(Builder) -> Builder, stage: &str) -> Arc<Self> {
-        let system = Self::empty(connect, DeploymentStage::new(stage)).await;
+        let system = Self::empty(connect, Deployment::new(stage)).await;
         system.seed().await;
         Arc::new(system)
     }
 
-    async fn empty(connect: impl FnOnce(Builder) -> Builder, stage: DeploymentStage) -> Self {
+    async fn empty(connect: impl FnOnce(Builder) -> Builder, deployment: Deployment) -> Self {
         let boundary = Boundary::default();
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -239,7 +240,7 @@ impl InProcess {
         let client = boundary.client(connect(config));
         create_table(&client).await;
         let _ = boundary.take();
-        Self::over(client, boundary, stage)
+        Self::over(client, boundary, deployment)
     }
 
     async fn seed(&self) {
@@ -251,7 +252,7 @@ impl InProcess {
         let _ = self.boundary.take();
     }
 
-    fn over(client: Client, boundary: Boundary, stage: DeploymentStage) -> Self {
+    fn over(client: Client, boundary: Boundary, deployment: Deployment) -> Self {
         let peer_calls = PeerCalls::default();
         let keys = MemoryKeys {
             peer_calls: peer_calls.clone(),
@@ -353,7 +354,7 @@ impl InProcess {
             cleanup: CooldownCleanup::new(
                 store("cooldown-cleanup"),
                 bank.clone(),
-                stage.is_sandbox(),
+                deployment.is_sandbox(),
             ),
             anchor: log.function(),
             log,
@@ -368,7 +369,7 @@ impl InProcess {
             bank,
             keys,
             seen: Mutex::new(None),
-            stage,
+            deployment,
         }
     }
 
@@ -459,13 +460,17 @@ impl InProcess {
         Box::pin(self.catch_up()).await;
         let _ = self.boundary.take();
         let response = match request.route.map(Route::function) {
-            Some(Function::Login) => respond(&self.login, &self.stage, http).await,
-            Some(Function::RebindRequest) => respond(&self.rebind_request, &self.stage, http).await,
-            Some(Function::Agreement) => respond(&self.agreement, &self.stage, http).await,
-            Some(Function::Verification) => respond(&self.verification, &self.stage, http).await,
-            Some(Function::Settlement) => respond(&self.settlement, &self.stage, http).await,
-            Some(Function::Freezes) => respond(&self.freezes, &self.stage, http).await,
-            Some(Function::Cards) | None => respond(&self.cards, &self.stage, http).await,
+            Some(Function::Login) => respond(&self.login, &self.deployment, http).await,
+            Some(Function::RebindRequest) => {
+                respond(&self.rebind_request, &self.deployment, http).await
+            }
+            Some(Function::Agreement) => respond(&self.agreement, &self.deployment, http).await,
+            Some(Function::Verification) => {
+                respond(&self.verification, &self.deployment, http).await
+            }
+            Some(Function::Settlement) => respond(&self.settlement, &self.deployment, http).await,
+            Some(Function::Freezes) => respond(&self.freezes, &self.deployment, http).await,
+            Some(Function::Cards) | None => respond(&self.cards, &self.deployment, http).await,
         };
         let calls = self.boundary.take();
         let reply = Reply::of_event(&event, &serde_json::to_value(response).unwrap());
@@ -476,7 +481,7 @@ impl InProcess {
     pub async fn operate(&self, person: &Person, mut call: HttpCall) -> Reply {
         let path = call.path.split('?').next().unwrap_or_default().to_owned();
         let method = call.method.clone();
-        call.now = self.stage.is_sandbox().then(|| self.now());
+        call.now = self.deployment.is_sandbox().then(|| self.now());
         let reply = self.operated(event_of(person, &call)).await;
         let media_type = reply.header("content-type");
         let valid = OPERATORS.validate(&method, &path, reply.status, media_type, &reply.body);
@@ -486,7 +491,7 @@ impl InProcess {
 
     /// The same for any caller and any route of the gateway.
     pub async fn operate_as(&self, arn: &str, route_key: &str, mut call: HttpCall) -> Reply {
-        call.now = self.stage.is_sandbox().then(|| self.now());
+        call.now = self.deployment.is_sandbox().then(|| self.now());
         self.operated(event_as(arn, route_key, &call)).await
     }
 
@@ -494,7 +499,7 @@ impl InProcess {
         let http: HttpEvent = serde_json::from_value(event.clone()).unwrap();
         Box::pin(self.catch_up()).await;
         let _ = self.boundary.take();
-        let response = respond(&self.operator, &self.stage, http).await;
+        let response = respond(&self.operator, &self.deployment, http).await;
         let calls = self.boundary.take();
         let reply = Reply::of_event(&event, &serde_json::to_value(response).unwrap());
         Reply { calls, ..reply }
@@ -505,12 +510,12 @@ impl InProcess {
     /// # Errors
     /// The Lambda error of the function.
     pub async fn core(&self, mut operation: Value) -> Result<Value, payouts::Refusal> {
-        if self.stage.is_sandbox() && operation.get("time").is_none() {
+        if self.deployment.is_sandbox() && operation.get("time").is_none() {
             operation["time"] = json!(self.now().to_rfc3339_shanghai());
         }
         Box::pin(self.catch_up()).await;
         let _ = self.boundary.take();
-        self.payouts.handle(operation, &self.stage).await
+        self.payouts.handle(operation, &self.deployment).await
     }
 
     /// The same with other encryption keys of the core system.
@@ -522,7 +527,7 @@ impl InProcess {
         core_keys: &str,
         mut operation: Value,
     ) -> Result<Value, payouts::Refusal> {
-        if self.stage.is_sandbox() {
+        if self.deployment.is_sandbox() {
             operation["time"] = json!(self.now().to_rfc3339_shanghai());
         }
         let tables = Tables::new(TABLE, RECORD_TABLE);
@@ -532,7 +537,7 @@ impl InProcess {
             self.signer.clone(),
             CoreKeys::read(core_keys),
         );
-        payouts.handle(operation, &self.stage).await
+        payouts.handle(operation, &self.deployment).await
     }
 
     /// Registers an encryption key of the core system, in place of the earlier ones.
@@ -619,7 +624,7 @@ impl InProcess {
     #[must_use]
     pub fn event(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Value {
         let mut request = HttpCall::new(method, path).json(body);
-        request.now = self.stage.is_sandbox().then(|| self.now());
+        request.now = self.deployment.is_sandbox().then(|| self.now());
         let all = headers.iter();
         let request = all.fold(request, |all, (name, value)| all.header(name, value));
         request.event()
@@ -835,7 +840,7 @@ impl Merchant<Arc<InProcess>> {
 
 impl Transport for InProcess {
     async fn http(&self, mut request: HttpCall) -> Reply {
-        request.now = request.now.filter(|_| self.stage.is_sandbox());
+        request.now = request.now.filter(|_| self.deployment.is_sandbox());
         self.send(request.event()).await
     }
 

@@ -10,6 +10,7 @@ pub mod clean_up_scale;
 pub mod defences;
 pub mod dynamodb_table;
 pub mod fuzz;
+pub mod gateway;
 pub mod history;
 pub mod iam_policy;
 pub mod in_process;

@@ -7,7 +7,7 @@ use crate::merchant::{self, Ask, DEVICE, Merchant, Profile, luhn};
 use crate::openapi::{Contract, PROBLEM};
 use crate::secrets::{Kind, Secrets};
 use crate::transport::{HttpCall, Reply, Transport, freeze_code_in, is_otp, unsigned};
-use application::serve::wall_clock;
+use application::clock::wall_clock;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bank::BankKey;
 use bank::sandbox::card_item;
@@ -204,20 +204,9 @@ impl LocalCloud {
     /// The same from another address. The local gateway has only one address, so this invokes the function with an event
     /// built by hand.
     pub async fn freeze_from(&self, source: &str, at: Timestamp, account: &str, code: &str) {
-        let body = json!({"account": account, "freeze_code": code}).to_string();
-        let event = json!({
-            "version": "2.0",
-            "routeKey": "POST /v1/freezes",
-            "rawPath": "/v1/freezes",
-            "rawQueryString": "",
-            "headers": {"content-type": "application/json", "x-sandbox-now": at.to_rfc3339_shanghai()},
-            "requestContext": {
-                "http": {"method": "POST", "path": "/v1/freezes", "sourceIp": source},
-                "requestId": format!("freeze-{}", self.next()),
-            },
-            "body": body,
-            "isBase64Encoded": false,
-        });
+        let body = json!({"account": account, "freeze_code": code});
+        let call = HttpCall::new("POST", "/v1/freezes").from(source).at(at);
+        let event = call.json(&body).event();
         let reply = self.system.invoke("freezes", &event).await.unwrap();
         self.note("a reply", reply.to_string());
         assert_eq!(reply["statusCode"], 202, "a freeze from {source}");

@@ -1,7 +1,7 @@
 //! The merchant: its data and the actions of its app. Every suite drives the system with this one actor.
 
 use crate::transport::{Clock, HttpCall, Reply, Transport};
-use application::serve::wall_clock;
+use application::clock::wall_clock;
 use bytes::Bytes;
 use domain::ids::MerchantId;
 use domain::time::Timestamp;

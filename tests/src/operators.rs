@@ -2,7 +2,6 @@
 
 use crate::in_process::InProcess;
 use crate::transport::{HttpCall, Reply};
-use api::operator::OperatorRoute;
 use domain::policy::DAY_S;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -80,17 +79,21 @@ pub fn event_as(arn: &str, route_key: &str, call: &HttpCall) -> Value {
     let mut event = call.event();
     let context = &mut event["requestContext"];
     context["routeKey"] = json!(route_key);
-    context["authorizer"] = json!({"iam": {"userArn": arn}});
+    context["authorizer"] = authorizer(arn);
     event
+}
+
+/// How the gateway names the session that IAM has authenticated.
+fn authorizer(arn: &str) -> Value {
+    json!({"iam": {"userArn": arn}})
 }
 
 /// The same for a person, at the route of the call.
 #[must_use]
 pub fn event_of(person: &Person, call: &HttpCall) -> Value {
-    let path = call.path.split('?').next().unwrap_or_default();
-    let route = OperatorRoute::find(&call.method, path);
-    let route_key = route.map_or("$default", |(route, _)| route.as_str());
-    event_as(&person.arn(), route_key, call)
+    let mut event = call.event();
+    event["requestContext"]["authorizer"] = authorizer(&person.arn());
+    event
 }
 
 /// Proposes, and returns the id with the digest that the approver is shown.

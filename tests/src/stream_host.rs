@@ -78,8 +78,9 @@ impl Mapping {
         });
         let types = stream["FunctionResponseTypes"].as_array();
         let destination = &stream["DestinationConfig"]["OnFailure"]["Type"];
-        // `!GetAtt Table.StreamArn` is read as its argument.
-        let arn = stream["Stream"].as_str().unwrap();
+        // `!If [Restored, !Ref RestoredTableStreamArn, !GetAtt Table.StreamArn]`: short forms are read as their arguments.
+        let arn = stream["Stream"].as_str();
+        let arn = arn.or(stream["Stream"][2].as_str()).unwrap();
         let table = &template["Resources"][arn.split('.').next().unwrap()]["Properties"];
         Self {
             batch_size: given("BatchSize").map_or(100, |size| usize::try_from(size).unwrap()),

@@ -1,6 +1,7 @@
 //! The system under test, in one of three environments: [`crate::in_process`], [`crate::processes`] or
 //! [`crate::local_cloud`].
 
+use crate::gateway::match_route;
 use crate::secrets::Kind;
 use crate::table_faults::Call;
 use api::problems;
@@ -280,6 +281,7 @@ impl HttpCall {
         if !self.body.is_empty() {
             event["body"] = json!(std::str::from_utf8(&self.body).expect("a text"));
         }
+        match_route(&mut event);
         event
     }
 }

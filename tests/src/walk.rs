@@ -9,7 +9,7 @@ use crate::processes::cloud::Kill;
 use crate::processes::template::TABLE;
 use crate::processes::{Outcome, Processes};
 use crate::transport::{HttpCall, Reply, Transport as _, code_in, freeze_code_in, is_otp};
-use application::serve::wall_clock;
+use application::clock::wall_clock;
 use domain::ids::MerchantId;
 use domain::time::Timestamp;
 use http::HeaderMap;

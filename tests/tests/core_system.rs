@@ -131,7 +131,7 @@ async fn samples_read_instructions_for_both_kinds_of_keys() {
         let key = samples[maker].keygen(kty);
         let world = InProcess::start().await;
         // The samples compare the instruction's time with their own clock.
-        world.clock.set(application::serve::wall_clock());
+        world.clock.set(application::clock::wall_clock());
         let mut create = operation("create_payout");
         create["amount_fen"] = json!(500);
         world.core(create).await.unwrap();

@@ -8,7 +8,7 @@ use api::event::{HttpEvent, Request};
 use api::reply::Reply;
 use api::routes::Route;
 use application::error::HandlerError;
-use application::serve::{DeploymentStage, Handler, respond};
+use application::serve::{Deployment, Handler, respond};
 use application::usage::Usage;
 use domain::time::Timestamp;
 use std::collections::BTreeSet;
@@ -213,13 +213,12 @@ impl Handler for Planted {
 }
 
 fn planted(input: &[u8]) {
-    let path = Route::GetRebind.path_to(&String::from_utf8_lossy(input));
     let event = serde_json::json!({
-        "rawPath": path,
-        "requestContext": {"http": {"method": "GET"}},
+        "pathParameters": {"id": String::from_utf8_lossy(input)},
+        "requestContext": {"routeKey": Route::GetRebind.label()},
     });
     let event: HttpEvent = serde_json::from_value(event).unwrap();
-    let stage = DeploymentStage::new("sandbox");
+    let stage = Deployment::new("sandbox");
     let answer = respond(&Planted, &stage, event);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use application::serve::wall_clock;
+use application::clock::wall_clock;
 use domain::decide::BankAnswer;
 use domain::policy::Policy;
 use serde_json::{Value, json};

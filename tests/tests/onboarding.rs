@@ -350,7 +350,7 @@ async fn import_with(
     text: &str,
     card_key: Option<&CardKey>,
 ) -> (Summary, String) {
-    let clock = application::serve::wall_clock;
+    let clock = application::clock::wall_clock;
     let target = Direct::new("rebind", world.store(), world.keys(), clock);
     let mut output = Vec::new();
     let mut report: Report<_, Vec<u8>> = Report::new(&mut output, Format::Json, "m.jsonl");
@@ -470,7 +470,7 @@ async fn schema_knows_every_member() {
         assert!(!schema.is_valid(&wrong), "{member}");
         let new = NewMerchant::from_json(wrong.to_string().as_bytes()).unwrap();
         assert!(
-            new.read(&Policy::CURRENT, application::serve::wall_clock())
+            new.read(&Policy::CURRENT, application::clock::wall_clock())
                 .is_err()
         );
     }

@@ -418,6 +418,9 @@ fn the_contract_has_every_code_with_its_status() {
                 let status = problems::entry(code).status;
                 (format!("to operators only: {status}"), code.as_str())
             }
+            ErrorCode::FrontDoorRequired => {
+                ("around the front door: 403".to_owned(), code.as_str())
+            }
             _ => (problems::entry(code).status.to_string(), code.as_str()),
         })
         .collect();

@@ -7,7 +7,7 @@ use api::event::{HttpEvent, Request};
 use api::routes::{Function, Route};
 use application::crypto::{HashPurpose, Keys};
 use application::ports::{DataKey, HashKey, HashKeyVersions, KeyService, PortError};
-use application::serve::{DeploymentStage, Handler, respond};
+use application::serve::{Deployment, Handler, respond};
 use domain::policy::Policy;
 use domain::secret::Secret;
 use freezes::Freezes;
@@ -133,7 +133,7 @@ async fn ask<H: Handler>(
         .collect();
     let event = world.event("POST", path, &headers, &body);
     let http = serde_json::from_value(event.clone()).unwrap();
-    let reply = respond(function, &DeploymentStage::new("sandbox"), http).await;
+    let reply = respond(function, &Deployment::new("sandbox"), http).await;
     Reply::of_event(&event, &serde_json::to_value(reply).unwrap())
 }
 
@@ -266,7 +266,7 @@ impl Transport for Functions {
     async fn http(&self, request: HttpCall) -> Reply {
         let event = request.event();
         let http: HttpEvent = serde_json::from_value(event.clone()).unwrap();
-        let stage = DeploymentStage::new("sandbox");
+        let stage = Deployment::new("sandbox");
         let route = Request::from(http.clone()).route;
         let reply = match route.map(Route::function) {
             Some(Function::RebindRequest) => respond(&self.rebind_request, &stage, http).await,

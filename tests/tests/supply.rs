@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use aho_corasick::AhoCorasick;
 use aws::s3;
 use aws::settings::{
     ATTEMPT_TIMEOUT_MS, ATTEMPTS_MAX, CONNECT_TIMEOUT_MS, OPERATION_TIMEOUT_MS, PUBLISH_TIMEOUT_MS,
@@ -10,6 +11,7 @@ use aws::settings::{
 use bank::client;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 use store::outbox::LEASE_S;
 use tests::iam_policy::{logical_name, template};
@@ -314,5 +316,18 @@ fn release_profile_unwinds() {
     );
     for path in ["Cargo.toml", ".cargo/config.toml"] {
         assert!(!read(path).contains("abort"), "{path}");
+    }
+}
+
+/// Each function carries the digest of the sources as they are now, so none is left over from earlier sources.
+#[test]
+fn functions_carry_the_digest_of_their_sources() {
+    let digest = release::digest::of(Path::new(ROOT)).unwrap();
+    let binaries = local::binaries(&FUNCTIONS).unwrap();
+    assert_eq!(binaries.len(), FUNCTIONS.len());
+    for (name, binary) in binaries {
+        let content = std::fs::read(&binary).unwrap();
+        let found = AhoCorasick::new([&digest]).unwrap().find(&content);
+        assert!(found.is_some(), "{name} was built from other sources");
     }
 }

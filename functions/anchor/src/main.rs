@@ -1,7 +1,7 @@
 //! The `anchor` function: wiring. Its use case is in [`anchor`].
 
 use anchor::Anchor;
-use application::serve::wall_clock;
+use application::clock::wall_clock;
 use aws::logging;
 use aws::runtime::deadline;
 use aws::settings::{Aws, env};

@@ -1,9 +1,10 @@
 //! The `cooldown-cleanup` function: wiring. Its use case is in [`cooldown_cleanup`].
 
-use application::serve::{DeploymentStage, wall_clock};
-use aws::logging;
+use application::clock::wall_clock;
+use application::init;
 use aws::runtime::deadline;
 use aws::settings::{Aws, env};
+use aws::{logging, runtime};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent};
 use domain::policy::Policy;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
@@ -13,12 +14,14 @@ use store::{Store, Tables};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let stage = DeploymentStage::new(env("STAGE")?);
+    let deployment = runtime::deployment()?;
     let aws = Aws::from_environment()?;
+    let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
+    init::connect(&store, &deployment).await?;
     let cleanup = &CooldownCleanup::new(
-        Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT),
+        store,
         bank::connect(aws.secrets(), env("BANK_SECRET_ID")?, &env("BANK_URL")?)?,
-        stage.is_sandbox(),
+        deployment.is_sandbox(),
     );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<ScheduleEvent>| {
         let started = Instant::now();

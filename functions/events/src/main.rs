@@ -1,6 +1,6 @@
 //! The `events` function: wiring. Its use case is in [`events`].
 
-use application::serve::wall_clock;
+use application::clock::wall_clock;
 use application::stream::StreamEvent;
 use aws::logging;
 use aws::settings::{Aws, env};

@@ -15,7 +15,8 @@ async fn main() -> Result<(), Error> {
     let aws = Aws::from_environment()?;
     let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
     let keys = aws.keys(&[HashKey::LookUp, HashKey::Freeze])?;
-    init::warm(&store, &keys).await;
+    let deployment = runtime::deployment()?;
+    init::warm(&store, &keys, &deployment).await?;
     let handler = Freezes::new(store, keys);
-    runtime::serve(&handler).await
+    runtime::serve(&handler, &deployment).await
 }

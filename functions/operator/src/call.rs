@@ -35,19 +35,17 @@ impl<'a> Call<'a> {
         request: &'a Request,
         now: Timestamp,
     ) -> Result<Self, Rejection> {
-        let actor = roles.caller(request, route)?;
+        let actor = roles.caller(request)?;
         let grounds = grounds(request)?;
         if route.changes() && idempotency_header(request)?.is_none() {
             return Err(malformed("idempotency-key"));
         }
-        let (_, path_id) =
-            OperatorRoute::find(&request.method, &request.path).unwrap_or((route, ""));
         Ok(Self {
             actor,
             grounds,
             route,
             request,
-            path_id,
+            path_id: &request.path_id,
             now,
         })
     }
@@ -103,8 +101,8 @@ impl<'a> Call<'a> {
         let fingerprint = keys.mac(HashPurpose::OperatorBody, &body).await?;
         // A fingerprint under another version of its key cannot be compared, so its row is not found.
         let version = fingerprint.version().unwrap_or_default().to_string();
-        let Request { method, path, .. } = self.request;
-        let scope = [account, person, method, path, key, &version];
+        let (method, path) = (self.route.method(), self.route.path_to(self.path_id));
+        let scope = [account, person, method, &path, key, &version];
         Ok(IdempotencyKey {
             scope: keys.mac(HashPurpose::Idempotency, &scope).await?.0,
             fingerprint: fingerprint.0,

@@ -1,7 +1,7 @@
 //! The `operator` function: wiring. Its use cases are in [`operator`].
 
 use api::operator::OperatorRoles;
-use application::init;
+use application::init::{self, Mark};
 use application::ports::HashKey;
 use aws::settings::{Aws, env, env_number};
 use aws::{logging, runtime};
@@ -17,7 +17,10 @@ async fn main() -> Result<(), Error> {
     let aws = Aws::from_environment()?;
     let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
     let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId])?;
-    init::warm(&store, &keys).await;
+    let deployment = runtime::deployment()?;
+    if init::warm(&store, &keys, &deployment).await? == Mark::Missing {
+        init::or_later(store.mark_stage(deployment.stage()).await)?;
+    }
     let log = PublishedLog::new(aws.log_bucket()?, aws.log_signer()?, env("LOG_NAME")?);
     let settings = Settings {
         roles: OperatorRoles::parse(&env("OPERATOR_ROLE_ARNS").unwrap_or_default()),
@@ -25,5 +28,5 @@ async fn main() -> Result<(), Error> {
         person_calls_max: env_number("PERSON_CALLS_MAX")?,
     };
     let handler = Operator::new(store, keys, log, aws.push(), settings);
-    runtime::serve(&handler).await
+    runtime::serve(&handler, &deployment).await
 }

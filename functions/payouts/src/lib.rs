@@ -16,7 +16,7 @@ use application::error::HandlerError;
 use application::ports::{
     KeyService, LoadMerchant, OwnedPayout, PortError, ReadPayouts, Selector, SignInstruction,
 };
-use application::serve::DeploymentStage;
+use application::serve::Deployment;
 use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
 use application::usage::whole_ms;
 use domain::decide::Command;
@@ -75,11 +75,11 @@ impl<T: Table, K: KeyService, S: SignInstruction> Payouts<T, K, S> {
     ///
     /// # Errors
     /// A [`Refusal`]; nothing has changed.
-    pub async fn handle(&self, event: Value, stage: &DeploymentStage) -> Result<Value, Refusal> {
+    pub async fn handle(&self, event: Value, deployment: &Deployment) -> Result<Value, Refusal> {
         let started = Instant::now();
         let asked = Asked::read(event);
         let operation = asked.as_ref().map(|asked| asked.operation).ok();
-        let done = AssertUnwindSafe(self.operate(asked, stage));
+        let done = AssertUnwindSafe(self.operate(asked, deployment));
         let done = done.catch_unwind().await.unwrap_or_else(|_| {
             // Drop the panic's payload, because it can contain personal data. The panic hook does not print it either.
             Err(Refusal::of(ErrorCode::Internal))
@@ -101,10 +101,10 @@ impl<T: Table, K: KeyService, S: SignInstruction> Payouts<T, K, S> {
     async fn operate(
         &self,
         asked: Result<Asked, Refusal>,
-        stage: &DeploymentStage,
+        deployment: &Deployment,
     ) -> Result<Value, Refusal> {
         let asked = asked?;
-        let now = asked.now(stage)?;
+        let now = asked.now(deployment)?;
         match asked.parse()? {
             Operation::Create {
                 payout_id,
@@ -112,11 +112,11 @@ impl<T: Table, K: KeyService, S: SignInstruction> Payouts<T, K, S> {
                 amount_fen,
             } => self.create(&merchant_id, &payout_id, amount_fen, now).await,
             Operation::Report(report, reported) => {
-                let key = self.key_for(report, stage).await?;
+                let key = self.key_for(report, deployment).await?;
                 self.report(report, &reported, key, now).await
             }
             Operation::ReportAll(report, all) => {
-                let key = self.key_for(report, stage).await?;
+                let key = self.key_for(report, deployment).await?;
                 let mut results = Vec::with_capacity(all.len());
                 for (payout_id, reported) in all {
                     let done = match reported {
@@ -139,12 +139,12 @@ impl<T: Table, K: KeyService, S: SignInstruction> Payouts<T, K, S> {
     async fn key_for(
         &self,
         report: Report,
-        stage: &DeploymentStage,
+        deployment: &Deployment,
     ) -> Result<Option<&EncryptionKey>, Refusal> {
         if report != Report::Sending {
             return Ok(None);
         }
-        if stage.is_sandbox() {
+        if deployment.is_sandbox() {
             return self.core_keys.usable(None).map(Some);
         }
         let registered = self.store.registered_core_keys().await?;

@@ -1,7 +1,8 @@
 //! What the core system asks for, parsed.
 
 use crate::refusal::Refusal;
-use application::serve::{DeploymentStage, wall_clock};
+use application::clock::wall_clock;
+use application::serve::Deployment;
 use domain::ids::{MerchantId, PayoutId};
 use domain::time::Timestamp;
 use serde::Deserialize;
@@ -101,10 +102,10 @@ impl Asked {
     }
 
     /// The clock of the operation.
-    pub(crate) fn now(&self, stage: &DeploymentStage) -> Result<Timestamp, Refusal> {
+    pub(crate) fn now(&self, deployment: &Deployment) -> Result<Timestamp, Refusal> {
         match self.time.as_deref() {
             None => Ok(wall_clock()),
-            Some(_) if !stage.is_sandbox() => {
+            Some(_) if !deployment.is_sandbox() => {
                 Err(Refusal::malformed("time can be set in the sandbox only"))
             }
             Some(text) => Timestamp::parse_rfc3339(text)

@@ -1,5 +1,6 @@
 //! Handles the requests to the bank, as specified in `infra/bank-protocol.md`.
 
+use crate::keys::BankKeys;
 use crate::operation::Operation;
 use crate::rule::{Behaviour, CardBook, Delivery, USUAL_TYPE, transfer_after};
 use crate::store::{
@@ -23,6 +24,7 @@ use lambda_runtime::Diagnostic;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -37,25 +39,8 @@ const AMOUNT_FEN: u64 = 1;
 #[derive(Debug)]
 pub struct Bank {
     book: CardBook,
-    keys: BankKeys,
+    keys: Mutex<BankKeys>,
     store: Store,
-}
-
-/// The keys that callers sign with.
-#[derive(Clone, Debug)]
-pub struct BankKeys {
-    /// Permits every operation.
-    pub ask: BankKey,
-    /// Permits queries by serial only: its holder can neither check a card nor send money.
-    pub query: BankKey,
-}
-
-impl BankKeys {
-    /// The keys that permit the operation.
-    fn of(&self, operation: Operation) -> impl Iterator<Item = &BankKey> {
-        let query = operation.is_query().then_some(&self.query);
-        std::iter::once(&self.ask).chain(query)
-    }
 }
 
 /// A reply in the gateway's format. It has no `Debug` because a statement contains codes.
@@ -111,7 +96,20 @@ impl Bank {
     /// Creates a bank that stores its data in `store` and whose callers sign with `keys`.
     #[must_use]
     pub const fn new(book: CardBook, keys: BankKeys, store: Store) -> Self {
-        Self { book, keys, store }
+        Self {
+            book,
+            keys: Mutex::new(keys),
+            store,
+        }
+    }
+
+    /// Accepts these keys from now on, and no others.
+    pub fn accept(&self, keys: BankKeys) {
+        *self.held() = keys;
+    }
+
+    fn held(&self) -> MutexGuard<'_, BankKeys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers a request.
@@ -142,7 +140,7 @@ impl Bank {
         let mut headers = BTreeMap::from([("content-type", "application/json".to_owned())]);
         // Sign answers to verified requests only: other signed replies could be used to forge an answer.
         if let (Some(key), Some(signature)) = (signed_with, request.header(SIGNATURE_HEADER)) {
-            let signature = sign_reply(key, signature, status, body.as_bytes());
+            let signature = sign_reply(&key, signature, status, body.as_bytes());
             headers.insert(SIGNATURE_HEADER, signature);
         }
         Ok(HttpReply {
@@ -157,7 +155,7 @@ impl Bank {
         &self,
         operation: Operation,
         request: &Request,
-    ) -> Result<(Option<&BankKey>, String), Failure> {
+    ) -> Result<(Option<BankKey>, String), Failure> {
         let body = request.body.as_deref().ok_or(MALFORMED)?;
         if body.len() > MAX_BODY_BYTES {
             return Err(Failure::Refused(413, "too_large"));
@@ -182,7 +180,7 @@ impl Bank {
         operation: Operation,
         request: &Request,
         body: &[u8],
-    ) -> Result<&BankKey, Failure> {
+    ) -> Result<BankKey, Failure> {
         let refused = Failure::Refused(401, "signature");
         // Without a valid clock no request can be verified.
         let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else {
@@ -194,9 +192,10 @@ impl Bank {
             request.header(SIGNATURE_HEADER),
         );
         let path = operation.path();
-        for key in self.keys.of(operation) {
+        let keys = self.held().clone();
+        for key in keys.of(operation) {
             match verify_request(key, path, time, signature, body, now_epoch_s) {
-                Ok(()) => return Ok(key),
+                Ok(()) => return Ok(key.clone()),
                 Err(cause) => {
                     tracing::warn!(bank.operation = path, bank.cause = %cause, "bank_request.unauthenticated");
                 }
@@ -403,10 +402,8 @@ impl Bank {
 
     async fn statement(&self, request: &StatementRequest) -> Result<String, Failure> {
         let card_number = CardNumber::parse(request.card_number.expose()).map_err(|_| MALFORMED)?;
-        let lines = self
-            .store
-            .transfers(&card_key(&self.keys.ask, card_number.expose()))
-            .await?;
+        let key = card_key(&self.held().hashes, card_number.expose());
+        let lines = self.store.transfers(&key).await?;
         let transfers = lines.into_iter().map(|(mut line, record)| {
             line.status = transfer_after(record.outcome, record.queries).parts().0;
             line
@@ -417,7 +414,7 @@ impl Bank {
     }
 
     async fn card(&self, number: &CardNumber) -> Result<Card, StoreError> {
-        let key = card_key(&self.keys.ask, number.expose());
+        let key = card_key(&self.held().hashes, number.expose());
         if let Some(listed) = self.book.card(number.expose()) {
             return Ok(Card {
                 key,
@@ -439,7 +436,7 @@ impl Bank {
     fn fingerprint(&self, purpose: &str, request: &impl Serialize) -> Result<String, Failure> {
         // Serialize the fields again, so that white space and the order of members make no difference.
         let fields = serde_json::to_vec(request).map_err(|_| MALFORMED)?;
-        Ok(keyed_hash(&self.keys.ask, purpose, &fields))
+        Ok(keyed_hash(&self.held().hashes, purpose, &fields))
     }
 }
 

@@ -73,8 +73,9 @@ impl Sandbox {
         let bank = Bank::new(
             CardBook::sandbox().unwrap(),
             BankKeys {
-                ask: key(),
-                query: query_key(),
+                ask: vec![key()],
+                query: vec![query_key()],
+                hashes: key(),
             },
             store,
         );

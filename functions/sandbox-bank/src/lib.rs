@@ -4,6 +4,7 @@
 //! including lost and unreadable replies. The function refuses to start outside the sandbox.
 
 pub mod handler;
+pub mod keys;
 mod operation;
 pub mod rule;
 pub mod store;

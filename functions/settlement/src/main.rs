@@ -16,8 +16,9 @@ async fn main() -> Result<(), Error> {
     let aws = Aws::from_environment()?;
     let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
     let keys = aws.keys(&[HashKey::LookUp])?;
-    init::warm(&store, &keys).await;
+    let deployment = runtime::deployment()?;
+    init::warm(&store, &keys, &deployment).await?;
     let log = PublishedLog::new(aws.log_bucket()?, aws.log_signer()?, env("LOG_NAME")?);
     let handler = Settlement::new(store, keys, log);
-    runtime::serve(&handler).await
+    runtime::serve(&handler, &deployment).await
 }

@@ -15,12 +15,13 @@ async fn main() -> Result<(), Error> {
     let aws = Aws::from_environment()?;
     let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
     let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId, HashKey::Codes])?;
-    init::warm(&store, &keys).await;
+    let deployment = runtime::deployment()?;
+    init::warm(&store, &keys, &deployment).await?;
     let handler = Verification::new(
         store,
         keys,
         aws.sms()?,
         bank::connect(aws.secrets(), env("BANK_SECRET_ID")?, &env("BANK_URL")?)?,
     );
-    runtime::serve(&handler).await
+    runtime::serve(&handler, &deployment).await
 }

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 /// A processor architecture, as `cargo local package --arch` takes it. The comments are the help texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Architecture {
-    /// The architecture of this machine
+    /// This machine, with its C library: to measure, not to deploy
     Host,
     /// Intel and AMD
     #[value(name = "x86_64")]
@@ -22,10 +22,6 @@ impl Architecture {
             Self::Host => Self::X86_64,
             named => named,
         }
-    }
-
-    pub(crate) fn is_host(self) -> bool {
-        self.resolved() == Self::Host.resolved()
     }
 
     /// Lambda's name for it.

@@ -250,28 +250,31 @@ Exit codes:
     /// Build functions for release and zip them for Lambda
     ///
     /// Builds each function alone in the release profile, so that it contains no feature that only another function needs,
-    /// zips it and prints the sizes. The same binary always gives the same zip.
-    ///
-    /// A build for this machine's architecture links this machine's C library. Lambda's is that of Amazon Linux 2023 (glibc
-    /// 2.34): to deploy, build on a system that is not newer, or use `sam build`. A build for the other architecture needs
-    /// cargo-lambda; without it, the command explains how to install it.
+    /// zips it and prints the sizes. The same sources, in the same folder, always give the same zip. cargo-lambda builds for an
+    /// old C library, and each executable is checked against that of Lambda's runtime; without cargo-lambda, the command explains
+    /// how to install it. All functions together come with a template that deploys them: `sam deploy --template-file`.
     #[command(after_long_help = "\
 Leaves behind:
-  target/package/ARCH/FUNCTION.zip  one entry, `bootstrap`
+  target/package/ARCH/FUNCTION.zip   one entry, `bootstrap`
+  target/package/ARCH/template.yaml  unless functions are named: the template that deploys these zips
+  target/package/ARCH/packages.json  the digests of these zips, for `rebindctl doctor --packages`
 
 Examples:
-  cargo local package
-  cargo local package login cards
   cargo local package --arch arm64
+  cargo local package --arch x86_64 login cards
+  cargo local package --all
 
 Exit codes:
   0  all zips are written
-  1  a build failed, or a tool is missing
+  1  a build failed, a tool is missing, or Lambda could not run an executable
   2  the command line is not valid, or a function is unknown")]
     Package {
         /// The processor architecture
         #[arg(long, value_enum, default_value_t = Architecture::Host)]
         arch: Architecture,
+        /// Package all functions for arm64 and for x86_64
+        #[arg(long, conflicts_with_all = ["arch", "functions"])]
+        all: bool,
         /// The functions to package, by folder name [default: all]
         #[arg(value_name = "FUNCTION")]
         functions: Vec<String>,

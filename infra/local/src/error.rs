@@ -46,9 +46,12 @@ pub enum Error {
         /// The names in the template.
         known: String,
     },
-    /// The tool for foreign architectures is missing.
+    /// Lambda's runtime cannot run an executable.
+    #[error("the package would not run on Lambda: {0}")]
+    Linkage(String),
+    /// The tool that builds for Lambda is missing.
     #[error(
-        "this machine cannot build for {architecture} without cargo-lambda. Run `pip install cargo-lambda==1.9.2`, which also \
+        "a package for {architecture} needs cargo-lambda. Run `pip install cargo-lambda==1.9.2`, which also \
          installs Zig, and `rustup target add {target}`. Put pip's folder for programs on the PATH, then run this command again."
     )]
     NoCargoLambda {

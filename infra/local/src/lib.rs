@@ -3,7 +3,7 @@
 //!
 //! - `system`: a whole system, from the build to the loaded sandbox; `ministack` is its process, `cloud` and `stack` deploy to it,
 //!   `tools` installs it, `seed` loads its merchants, `operators` creates the roles of its operators
-//! - `artifacts`: builds and zips functions; `architecture`: for which processors
+//! - `artifacts`: builds and zips functions; `architecture`: for which processors; `linkage`: what an executable needs
 //! - [`demo`], [`bench`], [`stress`], [`package`], [`openapi`], [`bins`]: one module for each command that needs more than a system
 //! - [`prices`]: what AWS charges
 //! - `error`, [`http`], `paths`, `progress`: shared helpers
@@ -19,6 +19,7 @@ mod cloud;
 pub mod demo;
 mod error;
 pub mod http;
+mod linkage;
 mod ministack;
 pub mod openapi;
 mod operators;
@@ -36,6 +37,7 @@ pub use architecture::Architecture;
 pub use artifacts::cargo_build as binaries;
 pub use cloud::Cloud;
 pub use error::Error;
+pub use linkage::Linkage;
 pub use operators::RoleCredentials;
 pub use paths::default_state_dir;
 pub use stack::{SMS_SIGNATURE, root_certificates};

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use local::stress::{self, Suite};
 use local::{
-    Error, System, UpOptions, bench, bins, default_state_dir, demo, down, openapi, package,
+    Architecture, Error, System, UpOptions, bench, bins, default_state_dir, demo, down, openapi,
+    package,
 };
 
 use cli::{Cli, Command};
@@ -54,7 +55,17 @@ async fn run(command: Command) -> Result<(), Error> {
         Command::Bins { check: false } => bins::write(),
         Command::OpenApi { check } => describe(Description::OpenApi, check),
         Command::AsyncApi { check } => describe(Description::AsyncApi, check),
-        Command::Package { arch, functions } => package::run(arch, &functions),
+        Command::Package {
+            arch,
+            all,
+            functions,
+        } => package::run(&package::Order {
+            architectures: match all {
+                true => vec![Architecture::Arm64, Architecture::X86_64],
+                false => vec![arch],
+            },
+            functions,
+        }),
     }
 }
 

@@ -4,9 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
 use crate::architecture::Architecture;
-use crate::artifacts::{self, Compression};
+use crate::artifacts::{self, CODE_URI, Compression};
 use crate::error::Error;
+use crate::linkage::Linkage;
 use crate::paths;
 
 /// One function's release package.
@@ -22,21 +28,123 @@ pub struct Package {
     pub binary_bytes: u64,
     /// The size of the zip, in bytes.
     pub zip_bytes: u64,
+    /// SHA-256 of the zip in base64, as Lambda's `CodeSha256`.
+    pub code_sha256: String,
 }
 
-/// Builds and zips `functions`, or all functions of the template if there are none, and prints their sizes.
+/// What `cargo local package` builds.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// For which processors.
+    pub architectures: Vec<Architecture>,
+    /// The functions, or none for all of the template.
+    pub functions: Vec<String>,
+}
+
+/// Builds and zips functions for each architecture and prints their sizes. With all functions, it also writes a template that deploys
+/// these zips, and the list of their digests.
 ///
 /// # Errors
-/// When a function is unknown, a build fails or a tool for a foreign architecture is missing.
-pub fn run(architecture: Architecture, functions: &[String]) -> Result<(), Error> {
-    let packages = packages(architecture, functions)?;
-    print!("\n{}", table(&packages));
-    println!("zips: {}", folder(architecture).display());
+/// When a function is unknown, a build fails, a tool is missing, or Lambda could not run an executable.
+pub fn run(order: &Order) -> Result<(), Error> {
+    let commit = commit();
+    for &architecture in &order.architectures {
+        let packages = packages(architecture, &order.functions)?;
+        print!("\n{}", table(&packages));
+        let folder = folder(architecture);
+        println!("zips: {}", folder.display());
+        if architecture == Architecture::Host {
+            continue;
+        }
+        for package in &packages {
+            let linkage = Linkage::read(&package.binary)?;
+            linkage.suits(architecture)?;
+        }
+        if order.functions.is_empty() {
+            let list = listed(&packages, architecture, &commit);
+            write(&folder.join("packages.json"), &list)?;
+            let template = packaged(&artifacts::template()?, architecture, &commit);
+            write(&folder.join("template.yaml"), &template)?;
+            println!("template: {}", folder.join("template.yaml").display());
+        }
+    }
     Ok(())
 }
 
+/// The template with the zips beside it in the place of the sources.
+fn packaged(template: &str, architecture: Architecture, commit: &str) -> String {
+    let mut parameter = "";
+    let mut text = String::with_capacity(template.len());
+    for line in template.lines() {
+        if let Some(name) = line
+            .strip_prefix("  ")
+            .filter(|name| !name.starts_with(' '))
+        {
+            parameter = name;
+        }
+        let line = match (line.split_once(CODE_URI), parameter) {
+            (Some((indent, function)), _) => format!("{indent}CodeUri: {function}.zip"),
+            (None, "BuiltFor:") if line.trim() == "Default: \"\"" => {
+                format!("    Default: {}", architecture.name())
+            }
+            (None, "Commit:") if line.trim() == "Default: \"\"" => {
+                format!("    Default: \"{commit}\"")
+            }
+            _ => line.to_owned(),
+        };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+/// The list of the packages, which `rebindctl doctor --packages` compares with what is deployed.
+fn listed(packages: &[Package], architecture: Architecture, commit: &str) -> String {
+    let functions = packages.iter().map(|one| {
+        (
+            one.function.clone(),
+            json!({"code_sha256": one.code_sha256}),
+        )
+    });
+    let list = json!({
+        "architecture": architecture.name(),
+        "commit": commit,
+        "sources": release::SOURCES,
+        "functions": functions.collect::<serde_json::Map<_, _>>(),
+    });
+    format!("{list:#}\n")
+}
+
+/// The commit of the checkout, with `-changed` if files differ from it; empty without git.
+fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git")
+            .current_dir(paths::workspace())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output();
+        let output = output.ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "HEAD"]) else {
+        return String::new();
+    };
+    match git(&["status", "--porcelain"]) {
+        Some(changes) if changes.is_empty() => commit,
+        _ => commit + "-changed",
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(Error::io(format!("writing {}", path.display())))
+}
+
 fn folder(architecture: Architecture) -> PathBuf {
-    paths::target().join("package").join(architecture.name())
+    let name = match architecture {
+        Architecture::Host => "host",
+        named => named.name(),
+    };
+    paths::target().join("package").join(name)
 }
 
 /// Builds and zips `functions`, or all functions of the template if there are none.
@@ -46,7 +154,7 @@ fn folder(architecture: Architecture) -> PathBuf {
 pub fn packages(architecture: Architecture, functions: &[String]) -> Result<Vec<Package>, Error> {
     let template = artifacts::template()?;
     let functions = select(&artifacts::functions(&template), functions)?;
-    if !architecture.is_host() {
+    if architecture != Architecture::Host {
         require_cargo_lambda(architecture)?;
     }
     let mut packages = Vec::new();
@@ -59,11 +167,18 @@ pub fn packages(architecture: Architecture, functions: &[String]) -> Result<Vec<
             function,
             binary_bytes: size(&binary)?,
             zip_bytes: size(&zip)?,
+            code_sha256: code_sha256(&zip)?,
             binary,
             zip,
         });
     }
     Ok(packages)
+}
+
+fn code_sha256(zip: &Path) -> Result<String, Error> {
+    let content = std::fs::read(zip);
+    let content = content.map_err(Error::io(format!("reading {}", zip.display())))?;
+    Ok(STANDARD.encode(Sha256::digest(content)))
 }
 
 /// Builds all functions for instruction counts: in the profile `measure`, for this machine.
@@ -96,7 +211,7 @@ fn select(known: &[&str], chosen: &[String]) -> Result<Vec<String>, Error> {
 /// Builds one function alone, so that it has no feature that only another function needs.
 fn build(architecture: Architecture, function: &str) -> Result<PathBuf, Error> {
     let mut command = Command::new(paths::cargo());
-    if architecture.is_host() {
+    if architecture == Architecture::Host {
         command.args(["build", "--release", "--locked"]);
         command.args(["--package", function, "--bin", function]);
         let binary = artifacts::executables(&mut command)?.remove(function);
@@ -197,10 +312,27 @@ mod tests {
             zip: PathBuf::new(),
             binary_bytes: 11_996_000,
             zip_bytes: 4_664_999,
+            code_sha256: String::new(),
         }];
         assert_eq!(
             table(&packages),
             "function        binary MB  zip MB\nrebind-request      12.00    4.66\n"
         );
+    }
+
+    #[test]
+    fn template_deploys_the_zips() {
+        let template = "  BuiltFor:\n    Default: \"\"\n  Commit:\n    Default: \"\"\n  BankUrl:\n    Default: \"\"\n      \
+                        CodeUri: ../functions/login\n";
+        assert_eq!(
+            packaged(template, Architecture::Arm64, "abc"),
+            "  BuiltFor:\n    Default: arm64\n  Commit:\n    Default: \"abc\"\n  BankUrl:\n    Default: \"\"\n      \
+             CodeUri: login.zip\n"
+        );
+        let whole = packaged(&artifacts::template().unwrap(), Architecture::Arm64, "abc");
+        assert!(!whole.contains("../functions/"));
+        assert_eq!(whole.matches("CodeUri: ").count(), 14);
+        assert_eq!(whole.matches("Default: arm64").count(), 2);
+        assert_eq!(whole.matches("Default: \"abc\"").count(), 1);
     }
 }

@@ -1,8 +1,8 @@
 //! Loads merchants into a deployed system.
 
+use application::clock::wall_clock;
 use application::crypto::Keys;
-use application::ports::{DataKey, HashKey};
-use application::serve::wall_clock;
+use application::ports::{DataKey, HashKey, PortError};
 use aws::kms::{HashKeyIds, Kms};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
@@ -32,12 +32,11 @@ pub(crate) async fn load(
     let keys = keys(config, stack)?;
     let store = store(dynamodb.clone(), stack)?;
     let bank_table = stack.resource("SandboxBankTable")?;
+    let seeded = |error: PortError| Error::Seed(error.to_string());
+    store.mark_stage("sandbox").await.map_err(seeded)?;
     let now = wall_clock();
     for merchant in merchants {
-        store
-            .seed(&keys, merchant, now)
-            .await
-            .map_err(|error| Error::Seed(error.to_string()))?;
+        store.seed(&keys, merchant, now).await.map_err(seeded)?;
         let holder = merchant
             .settlement_name
             .as_deref()

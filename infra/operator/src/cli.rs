@@ -68,6 +68,9 @@ Exit codes:
         /// The name of the CloudFormation stack. With --local it is known
         #[arg(long, value_name = "NAME")]
         stack: Option<String>,
+        /// Also check that the functions run the packages that this file of `cargo local package` lists
+        #[arg(long, value_name = "PACKAGES.JSON")]
+        packages: Option<PathBuf>,
     },
     /// Print the completions of a shell
     Completions {
@@ -98,6 +101,7 @@ Target:
 
 Environment, for the tables:
   AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN   the role
+  STAGE                                                                     the stage, with which the tables are marked
   TABLE, RECORD_TABLE, DUE_SHARDS                                           the tables
   LOOK_UP_KEY, CARD_AND_ID_KEY, CARD_KEY_ID, IDENTITY_KEY_ID, HISTORY_KEY_ID  the keys
 

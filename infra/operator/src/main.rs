@@ -7,8 +7,8 @@ mod cli;
 mod operate;
 mod verify;
 
+use application::clock::wall_clock;
 use application::ports::{HashKey, PortError};
-use application::serve::wall_clock;
 use aws::settings::{Aws, env};
 use calls::{Caller, Payouts};
 use clap::error::ErrorKind;
@@ -68,7 +68,9 @@ async fn main() -> ExitCode {
         Command::Export(arguments) => operate::export(caller, arguments).await,
         Command::PublicKey => operate::log(caller, "public_key").await,
         Command::Checkpoint => operate::log(caller, "checkpoint").await,
-        Command::Doctor { stack } => operate::doctor(caller, stack.as_deref()).await,
+        Command::Doctor { stack, packages } => {
+            operate::doctor(caller, stack.as_deref(), packages.as_deref()).await
+        }
         Command::Verify(arguments) => verify::verify(arguments),
         Command::Completions { shell } => {
             clap_complete::generate(
@@ -106,7 +108,9 @@ async fn import(arguments: &Import, caller: &Caller) -> Result<Summary, Error> {
         let registry = operate::registry(caller).await.map_err(Error::Target)?;
         return import_into(arguments, caller, &registry).await;
     }
-    let tables = direct().map_err(|error| Error::Target(error.to_string()))?;
+    let tables = direct()
+        .await
+        .map_err(|error| Error::Target(error.to_string()))?;
     import_into(arguments, caller, &tables).await
 }
 
@@ -119,12 +123,13 @@ async fn import_into(
     import_to(arguments, caller, target, Some(&resume)).await
 }
 
-/// The tables and keys of the environment.
-fn direct() -> Result<impl Target, PortError> {
+/// The tables and keys of the environment. The tables become those of the stage in `STAGE`.
+async fn direct() -> Result<impl Target, PortError> {
     let aws = Aws::from_environment()?;
     let tables = Tables::read(env)?;
     let name = tables.main.clone();
     let store = Store::new(aws.dynamodb(), tables, &Policy::CURRENT);
+    store.mark_stage(&env("STAGE")?).await?;
     let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId])?;
     Ok(Direct::new(name, store, keys, wall_clock))
 }

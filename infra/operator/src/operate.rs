@@ -5,7 +5,7 @@ use crate::cli::Export;
 use crate::{CANNOT_RUN, HAS_ERRORS};
 use proof::export::PersonalPart;
 use rebindctl::api::{Api, Endpoint, Local, Request, print_json, print_text};
-use rebindctl::doctor::{self, Account};
+use rebindctl::doctor::{self, Account, Packages};
 use rebindctl::export::{self, Read};
 use rebindctl::import::registry::Registry;
 use rebindctl::reconcile::{self, FindPayout, Found, Known};
@@ -100,7 +100,7 @@ pub(crate) async fn reconcile(caller: &Caller, file: &Path) -> Done {
 }
 
 /// Examines a stack.
-pub(crate) async fn doctor(caller: &Caller, stack: Option<&str>) -> Done {
+pub(crate) async fn doctor(caller: &Caller, stack: Option<&str>, packages: Option<&Path>) -> Done {
     let (account, known) = if caller.local {
         let (account, stack) = Account::local(local(caller)).map_err(|error| error.to_string())?;
         (account, Some(stack))
@@ -110,7 +110,14 @@ pub(crate) async fn doctor(caller: &Caller, stack: Option<&str>) -> Done {
     };
     let stack = stack.or(known.as_deref());
     let stack = stack.ok_or("no stack: set --stack to the name of the CloudFormation stack")?;
-    let examined = doctor::examine(&account, stack, env!("CARGO_PKG_VERSION")).await;
+    let packages = packages.map(listed).transpose()?;
+    let examined = doctor::examine(
+        &account,
+        stack,
+        env!("CARGO_PKG_VERSION"),
+        packages.as_ref(),
+    )
+    .await;
     let examined = examined.map_err(|error| format!("{stack} cannot be examined: {error}"))?;
     let mut output = std::io::stdout().lock();
     let printed = if caller.json {
@@ -125,6 +132,12 @@ pub(crate) async fn doctor(caller: &Caller, stack: Option<&str>) -> Done {
         Ok(()) if examined.problems + examined.unknown > 0 => HAS_ERRORS,
         Ok(()) => 0,
     })
+}
+
+fn listed(path: &Path) -> Result<Packages, String> {
+    let cannot = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| cannot(&error))?;
+    serde_json::from_str(&text).map_err(|error| cannot(&error))
 }
 
 /// The operator's API as the target of an import.

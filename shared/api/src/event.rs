@@ -1,4 +1,7 @@
 //! The event of an HTTP API (payload format 2.0), parsed tolerantly: no input may end the process.
+//!
+//! The gateway matches the route and names it in the event. The path serves function URLs only, which have no routes: behind a
+//! custom domain it can begin with a base path.
 
 use super::routes::Route;
 use serde::Deserialize;
@@ -11,6 +14,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpEvent {
+    path_parameters: Value,
     raw_path: Value,
     raw_query_string: Value,
     headers: Value,
@@ -22,13 +26,15 @@ pub struct HttpEvent {
 /// One request.
 #[derive(Clone, Default)]
 pub struct Request {
+    /// The route that the gateway matched, as it spells it: `POST /v1/rebinds/{id}/cancel`, or `$default`.
+    pub route_key: String,
+    /// That route, if it is one of the app's.
+    pub route: Option<Route>,
     /// The method, in upper case.
     pub method: String,
     /// The path as sent, without the query.
     pub path: String,
-    /// The route that method and path match.
-    pub route: Option<Route>,
-    /// The path parameter; empty for a route without one.
+    /// The path parameter, decoded; empty for a route without one.
     pub path_id: String,
     /// The headers, with names in lower case.
     pub headers: BTreeMap<String, String>,
@@ -38,10 +44,10 @@ pub struct Request {
     pub body: Option<Vec<u8>>,
     /// The caller's address as seen by the gateway.
     pub source_ip: String,
-    /// The route that the gateway matched; empty behind another gateway.
-    pub route_key: String,
     /// The session of an AWS role, if IAM has authorised the request; otherwise empty.
     pub caller_arn: String,
+    /// When the gateway received it, in milliseconds since 1970.
+    pub received_ms: Option<i64>,
     /// The gateway's request id, shown as `support_ref` in problem documents.
     pub request_id: String,
 }
@@ -62,14 +68,17 @@ impl From<HttpEvent> for Request {
             _ => BTreeMap::new(),
         };
         let body = text(&event.body);
-        let method = context("/http/method").to_ascii_uppercase();
-        let path = text(&event.raw_path);
-        let matched = Route::parse(&method, &path);
+        // No route has two parameters.
+        let mut parameters = event.path_parameters.as_object().into_iter().flatten();
+        let route_key = context("/routeKey");
         Self {
-            route: matched.map(|(route, _)| route),
-            path_id: matched.map_or("", |(_, id)| id).to_owned(),
-            method,
-            path,
+            route: Route::of_key(&route_key),
+            path_id: parameters
+                .next()
+                .map_or_else(String::new, |(_, id)| text(id)),
+            route_key,
+            method: context("/http/method").to_ascii_uppercase(),
+            path: text(&event.raw_path),
             headers,
             query: form_urlencoded::parse(text(&event.raw_query_string).as_bytes())
                 .into_owned()
@@ -80,8 +89,11 @@ impl From<HttpEvent> for Request {
                 Some(body.into_bytes())
             },
             source_ip: context("/http/sourceIp"),
-            route_key: context("/routeKey"),
             caller_arn: context("/authorizer/iam/userArn"),
+            received_ms: event
+                .request_context
+                .pointer("/timeEpoch")
+                .and_then(Value::as_i64),
             request_id: context("/requestId"),
         }
     }
@@ -116,12 +128,10 @@ mod tests {
     #[test]
     fn tolerates_odd_query_and_host() {
         let request = request(json!({
-            "rawPath": Route::GetCards.path(),
             "rawQueryString": "a={|\"<&b=%E4%B8%AD+x&%ff&=&&c",
             "headers": {"Host": "a:99999", "X-One": 1},
-            "requestContext": {"http": {"method": "get", "sourceIp": "203.0.113.9"}},
+            "requestContext": {"http": {"sourceIp": "203.0.113.9"}, "routeKey": Route::GetCards.label()},
         }));
-        assert_eq!(request.method, "GET");
         assert_eq!(request.route, Some(Route::GetCards));
         assert_eq!(request.query.get("a").unwrap(), "{|\"<");
         assert_eq!(request.query.get("b").unwrap(), "中 x");
@@ -133,9 +143,11 @@ mod tests {
     fn tolerates_event_of_any_shape() {
         for event in [
             json!({}),
-            json!({"headers": [], "requestContext": 7, "body": {"a": 1}, "rawPath": null}),
+            json!({"headers": [], "requestContext": 7, "body": {"a": 1}, "pathParameters": null}),
+            json!({"pathParameters": {"id": [1]}, "requestContext": {"routeKey": 1}}),
         ] {
-            assert_eq!(request(event).method, "");
+            let request = request(event);
+            assert_eq!((request.route, request.path_id.as_str()), (None, ""));
         }
     }
 
@@ -152,5 +164,39 @@ mod tests {
             request(json!({"body": "%%%", "isBase64Encoded": true})).body,
             None
         );
+    }
+
+    /// Fields as in AWS's documentation of payload format 2.0 for a custom domain with the base path `pay`: it stays in the path.
+    #[test]
+    fn base_path_does_not_matter() {
+        let request = request(json!({
+            "version": "2.0",
+            "routeKey": "POST /v1/rebinds/{id}/cancel",
+            "rawPath": "/pay/v1/rebinds/rbd_1/cancel",
+            "rawQueryString": "",
+            "headers": {"host": "api.example.com"},
+            "requestContext": {
+                "accountId": "123456789012",
+                "apiId": "api-id",
+                "domainName": "api.example.com",
+                "domainPrefix": "api",
+                "http": {
+                    "method": "POST",
+                    "path": "/pay/v1/rebinds/rbd_1/cancel",
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": "192.0.2.1",
+                    "userAgent": "agent"
+                },
+                "requestId": "id",
+                "routeKey": "POST /v1/rebinds/{id}/cancel",
+                "stage": "$default",
+                "time": "12/Mar/2020:19:03:58 +0000",
+                "timeEpoch": 1_583_348_638_390_i64
+            },
+            "pathParameters": {"id": "rbd_1"},
+            "isBase64Encoded": false
+        }));
+        assert_eq!(request.route, Some(Route::CancelRebind));
+        assert_eq!(request.path_id, "rbd_1");
     }
 }

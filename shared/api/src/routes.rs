@@ -385,7 +385,15 @@ impl Routed for Route {
 }
 
 impl Route {
-    /// The route of a request, and the parameter of its path; empty for a path without one. Any text is a parameter.
+    /// The route that the gateway names by this key.
+    #[must_use]
+    pub fn of_key(key: &str) -> Option<Self> {
+        let mut routes = Self::ALL.iter().copied();
+        routes.find(|route| route.label() == key)
+    }
+
+    /// The route that a gateway finds for a request, and the parameter of its path; empty for a path without one. Any text is
+    /// a parameter.
     #[must_use]
     pub fn parse<'p>(method: &str, path: &'p str) -> Option<(Self, &'p str)> {
         find(Self::ALL, Self::label, method, path)
@@ -406,9 +414,7 @@ impl Route {
     /// The path with `id` in the place of its parameter.
     #[must_use]
     pub fn path_to(self, id: &str) -> String {
-        let segments = self.path().split('/');
-        let segments = segments.map(|segment| if is_parameter(segment) { id } else { segment });
-        segments.collect::<Vec<_>>().join("/")
+        path_to(self.path(), id)
     }
 
     /// The operation's name in the API description, for example `createSession`.
@@ -417,6 +423,13 @@ impl Route {
         let (first, rest) = self.name().split_at(1);
         first.to_ascii_lowercase() + rest
     }
+}
+
+/// A path template with `id` in the place of its parameter.
+pub(crate) fn path_to(template: &str, id: &str) -> String {
+    let segments = template.split('/');
+    let segments = segments.map(|segment| if is_parameter(segment) { id } else { segment });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 fn is_parameter(segment: &str) -> bool {
@@ -468,6 +481,7 @@ mod tests {
             let id = if has_parameter { "x_1" } else { "" };
             let path = route.path_to("x_1");
             assert_eq!(Route::parse(route.method(), &path), Some((route, id)));
+            assert_eq!(Route::of_key(route.label()), Some(route));
             assert!(!path.contains('{'), "{path}");
             assert!(route.path().matches('{').count() <= 1, "{route:?}");
         }

@@ -3,6 +3,8 @@
 //! - [`serve`]: one request: clock, panic handler, log line, reply.
 //! - [`request`]: its headers, session and idempotency key.
 //! - [`transact`]: read, decide, write; retries, conflicts, claims and replays.
+//! - [`front_door`]: the secret and the client's address that the front door adds.
+//! - [`clock`]: the clock of the process.
 //! - [`backoff`]: limits and pauses of retries.
 //! - [`init`]: what a function does before its first event.
 //! - [`error`]: the ways in which a use case ends early.
@@ -12,8 +14,10 @@
 //! - [`crypto`]: keyed hashes, sealed data, OTPs, tokens, passwords.
 
 pub mod backoff;
+pub mod clock;
 pub mod crypto;
 pub mod error;
+pub mod front_door;
 pub mod init;
 pub mod ports;
 pub mod request;

@@ -60,6 +60,12 @@ pub enum Selector<'a> {
     Announced(u32),
 }
 
+/// Connects to the tables.
+pub trait ConnectTables {
+    /// Opens the connection to each table with a read. Returns the stage that the tables belong to, once it is marked.
+    async fn connect(&self) -> Result<Option<String>, PortError>;
+}
+
 /// Reads a merchant with one rebind, consistently.
 pub trait LoadMerchant {
     /// `None` for an unknown merchant. If the selected rebind does not exist, `rebind` is `None`.

@@ -49,7 +49,8 @@ impl<'a, S: LoadMerchant + CommitTransition> Transactor<'a, S> {
                 let fingerprint = keys.mac(body_purpose(request.route), &body).await?;
                 // A fingerprint under another version of its key cannot be compared, so its row is not found.
                 let version = fingerprint.version().unwrap_or_default().to_string();
-                let scope = [merchant, &request.method, &request.path, key, &version];
+                let (method, path) = address(request);
+                let scope = [merchant, method, &path, key, &version];
                 Some(IdempotencyKey {
                     scope: keys.mac(HashPurpose::Idempotency, &scope).await?.0,
                     fingerprint: fingerprint.0,
@@ -91,6 +92,12 @@ impl<'a, S: LoadMerchant + CommitTransition> Transactor<'a, S> {
             }
         }
     }
+}
+
+/// Method and path of a request, the same at every address of the API.
+fn address(request: &Request) -> (&'static str, String) {
+    let of = |route: Route| (route.method(), route.path_to(&request.path_id));
+    request.route.map_or(("", String::new()), of)
 }
 
 /// A card number or an OTP can be guessed, so the fingerprint of a body that may contain one is under the key that

@@ -1,7 +1,9 @@
 //! One request, from the gateway's event to its reply: the clock, the panic handler, the log line.
 
+use crate::clock;
 use crate::crypto;
 use crate::error::HandlerError;
+use crate::front_door::FrontDoor;
 use crate::ports::PortError;
 use crate::usage::whole_ms;
 use api::event::{HttpEvent, Request};
@@ -13,44 +15,49 @@ use domain::time::Timestamp;
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-/// The deployment stage, from its parameter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeploymentStage(String);
+/// How this system is deployed: its stage, and what stands in front of it.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    stage: String,
+    front_door: FrontDoor,
+}
 
-impl DeploymentStage {
-    /// From the template's parameter.
+impl Deployment {
+    /// At a stage, from the template's parameter, without a front door.
     #[must_use]
-    pub fn new(name: impl Into<String>) -> Self {
-        Self(name.into())
+    pub fn new(stage: impl Into<String>) -> Self {
+        Self {
+            stage: stage.into(),
+            front_door: FrontDoor::default(),
+        }
+    }
+
+    /// The same behind a front door.
+    #[must_use]
+    pub fn behind(self, front_door: FrontDoor) -> Self {
+        Self { front_door, ..self }
+    }
+
+    /// The stage.
+    #[must_use]
+    pub fn stage(&self) -> &str {
+        &self.stage
     }
 
     /// True in the sandbox, where callers may set the clock.
     #[must_use]
     pub fn is_sandbox(&self) -> bool {
-        self.0 == "sandbox"
+        self.stage == "sandbox"
     }
 }
 
-/// Wall-clock time. For leases and signatures only; business rules receive `now`.
-#[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the clock of the product; business rules receive `now`"
-)]
-pub fn wall_clock() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::from_epoch_s(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
-}
-
 /// The clock of this request's business rules.
-fn rule_clock(request: &Request, stage: &DeploymentStage) -> Result<Timestamp, Rejection> {
+fn rule_clock(request: &Request, deployment: &Deployment) -> Result<Timestamp, Rejection> {
     match request.header("x-sandbox-now") {
-        None => Ok(wall_clock()),
-        Some(text) if stage.is_sandbox() => Timestamp::parse_rfc3339(text)
+        None => Ok(clock::wall_clock()),
+        Some(text) if deployment.is_sandbox() => Timestamp::parse_rfc3339(text)
             .ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed)),
         // Outside the sandbox, reject an attempt to set the clock; ignoring it would hide the mistake.
         Some(_) => Err(Rejection::new(ErrorCode::RequestMalformed)),
@@ -78,25 +85,28 @@ pub trait Handler {
 /// Boxed, so that the runtime's layers are not compiled around every handler's state.
 pub fn respond<'a, H: Handler>(
     handler: &'a H,
-    stage: &'a DeploymentStage,
+    deployment: &'a Deployment,
     event: HttpEvent,
 ) -> Pin<Box<dyn Future<Output = HttpResponse> + 'a>> {
-    Box::pin(answer(handler, stage, event))
+    Box::pin(answer(handler, deployment, event))
 }
 
 async fn answer<H: Handler>(
     handler: &H,
-    stage: &DeploymentStage,
+    deployment: &Deployment,
     event: HttpEvent,
 ) -> HttpResponse {
     let started = Instant::now();
     let mut request = Request::from(event);
+    clock::see_gateway(request.received_ms);
     let (own, label) = H::Route::of(&request).unzip();
     let support_ref = support_ref(&request);
     // All problem documents of this request carry the same reference.
     request.request_id.clone_from(&support_ref);
+    let admitted = deployment.front_door.admit(&mut request);
     let answer = AssertUnwindSafe(async {
-        let now = rule_clock(&request, stage)?;
+        admitted?;
+        let now = rule_clock(&request, deployment)?;
         match own {
             Some(own) => handler.handle(own, &request, now).await,
             None => Err(Rejection::new(ErrorCode::NotFound).into()),
@@ -216,12 +226,12 @@ mod tests {
 
     async fn get(id: &str, headers: Value) -> (u16, Value) {
         let event = json!({
-            "rawPath": Route::GetRebind.path_to(id),
+            "pathParameters": {"id": id},
             "headers": headers,
-            "requestContext": {"requestId": "gw-1", "http": {"method": "GET"}},
+            "requestContext": {"requestId": "gw-1", "routeKey": Route::GetRebind.label()},
         });
         let event = serde_json::from_value(event).unwrap();
-        let response = respond(&Probe, &DeploymentStage::new("production"), event).await;
+        let response = respond(&Probe, &Deployment::new("production"), event).await;
         assert_eq!(response.headers["cache-control"], "no-store");
         (
             response.status_code,

@@ -1,4 +1,4 @@
-//! Logging: JSON, one line per request. Input of a caller is never logged.
+//! Logging: JSON, one line per request, and one at the start of a process that names its sources. Input of a caller is never logged.
 
 use crate::settings::env;
 use tracing::Level;
@@ -24,4 +24,5 @@ pub fn init() {
             .unwrap_or_default();
         tracing::error!(panic.place = place, "process.panicked");
     }));
+    tracing::info!(release.sources = release::SOURCES, "process.started");
 }

@@ -22,6 +22,7 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::Builder as HttpClientBuilder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
@@ -70,10 +71,7 @@ impl Aws {
             .operation_attempt_timeout(Duration::from_millis(ATTEMPT_TIMEOUT_MS))
             .operation_timeout(Duration::from_millis(OPERATION_TIMEOUT_MS))
             .build();
-        let http_client = HttpClientBuilder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .build_https();
+        let http_client = http_client(usize::MAX);
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region))
@@ -116,15 +114,19 @@ impl Aws {
         Ok(Signer::new(client, env("PAYOUT_SIGNING_KEY_ID")?))
     }
 
+    /// For messages that are sent once. Each gets a connection of its own, because one that was frozen with its execution environment
+    /// is often dead, and there is no second attempt.
+    fn publisher(&self) -> aws_sdk_sns::Client {
+        let config = self.0.to_builder().http_client(http_client(0)).build();
+        publishing_client(&config)
+    }
+
     /// SMS through SNS, with the signature in `SMS_SIGNATURE`.
     ///
     /// # Errors
     /// `Permanent` when the signature is missing, or could be taken for a code.
     pub fn sms(&self) -> Result<Sns, PortError> {
-        Ok(Sns::new(
-            publishing_client(&self.0),
-            signature(&env(SMS_SIGNATURE)?)?,
-        ))
+        Ok(Sns::new(self.publisher(), signature(&env(SMS_SIGNATURE)?)?))
     }
 
     /// Push through SNS, for each platform whose application is set in `APNS_APPLICATION_ARN` or `FCM_APPLICATION_ARN`.
@@ -132,7 +134,7 @@ impl Aws {
     pub fn push(&self) -> Push {
         let optional = |name| env(name).ok();
         Push::new(
-            publishing_client(&self.0),
+            self.publisher(),
             optional("APNS_APPLICATION_ARN"),
             optional("FCM_APPLICATION_ARN"),
         )
@@ -236,6 +238,15 @@ fn hash_key(key: HashKey) -> Result<HashKeyIds, PortError> {
     HashKeyIds::parse(key, &env(current)?, &env(previous).unwrap_or_default()).ok_or_else(|| {
         PortError::Permanent("environment", format!("{current} must be <version>=<id>"))
     })
+}
+
+/// The SDK's HTTP client on the TLS stack of all clients; `idle_max`: idle connections that it keeps per host.
+fn http_client(idle_max: usize) -> SharedHttpClient {
+    HttpClientBuilder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(idle_max)
+        .build_https()
 }
 
 /// An SNS client that publishes once, with a long timeout: a retry of a publish that succeeded late would send a

@@ -1,14 +1,17 @@
 //! The bank client: one request leads to one verified reply, or to [`Reply::Unknown`].
 //!
-//! Connections use the HTTP client of the AWS SDK, so there is one TLS stack and one set of root certificates. The
-//! client never repeats a request: its caller stores the serial and decides how to recover from an unknown answer.
+//! Connections use the HTTP client of the AWS SDK, so there is one TLS stack and one set of root certificates. The client
+//! repeats a request only under another key, after a 401: its caller stores the serial and decides how to recover from an
+//! unknown answer.
 
 use super::key::{BankKey, KeyError};
+use super::key_ring::KeyRing;
 use super::protocol::{
     CheckAnswer, CheckQueryAnswer, CheckRequest, CheckResult, SerialLookup, SerialQuery,
     TransferAnswer, TransferOutcome, TransferQueryAnswer, TransferRequest, path,
 };
 use super::signature::{SIGNATURE_HEADER, TIME_HEADER, is_reply, sign_request};
+use application::clock::wall_clock;
 use application::ports::QueryOutcome;
 use aws_sdk_secretsmanager::Client as SecretsClient;
 use aws_smithy_async::rt::sleep::TokioSleep;
@@ -22,9 +25,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use thiserror::Error;
-use tokio::sync::OnceCell;
 
 /// Limit for connecting, including TLS. A bank that needs longer counts as down.
 pub const CONNECT_TIMEOUT_MS: u64 = 1_000;
@@ -55,10 +57,7 @@ pub struct BadBankUrl;
 #[derive(Debug)]
 pub struct BankClient {
     base_url: String,
-    key: OnceCell<BankKey>,
-    /// Where the key is read from when it is first needed. A function that starts for another step must neither wait for
-    /// it nor fail without it.
-    secret: Option<(SecretsClient, String)>,
+    keys: KeyRing,
     connector: OnceLock<Connector>,
     limits: Limits,
 }
@@ -121,10 +120,10 @@ impl BankClient {
     /// # Errors
     /// [`BadBankUrl`] unless the URL is `https`, or `http` on a loopback address.
     pub fn new(base_url: &str, key: BankKey) -> Result<Self, BadBankUrl> {
-        Self::with_limits(base_url, OnceCell::new_with(Some(key)), Limits::DEFAULT)
+        Self::with_limits(base_url, KeyRing::fixed(key), Limits::DEFAULT)
     }
 
-    /// The same with a key that is read from a secret when it is first needed.
+    /// The same with the keys of a secret.
     ///
     /// # Errors
     /// As [`BankClient::new`].
@@ -133,35 +132,21 @@ impl BankClient {
         secrets: SecretsClient,
         secret_id: String,
     ) -> Result<Self, BadBankUrl> {
-        let mut client = Self::with_limits(base_url, OnceCell::new(), Limits::DEFAULT)?;
-        client.secret = Some((secrets, secret_id));
-        Ok(client)
+        let keys = KeyRing::of_secret(secrets, secret_id);
+        Self::with_limits(base_url, keys, Limits::DEFAULT)
     }
 
-    fn with_limits(
-        base_url: &str,
-        key: OnceCell<BankKey>,
-        limits: Limits,
-    ) -> Result<Self, BadBankUrl> {
+    fn with_limits(base_url: &str, keys: KeyRing, limits: Limits) -> Result<Self, BadBankUrl> {
         let base_url = base_url.trim_end_matches('/');
         if !is_allowed_base_url(base_url) {
             return Err(BadBankUrl);
         }
         Ok(Self {
             base_url: base_url.to_owned(),
-            key,
-            secret: None,
+            keys,
             connector: OnceLock::new(),
             limits,
         })
-    }
-
-    async fn key(&self) -> Result<&BankKey, KeyError> {
-        let read = async || match &self.secret {
-            Some((secrets, secret_id)) => BankKey::load(secrets, secret_id).await,
-            None => Err(KeyError::Unreadable("no secret is configured".to_owned())),
-        };
-        self.key.get_or_try_init(read).await
     }
 
     fn connector(&self) -> &Connector {
@@ -247,9 +232,19 @@ impl BankClient {
     ) -> Option<A> {
         let started = Instant::now();
         let exchange = async {
-            let key = self.key().await?;
-            let exchange = self.exchange(key, path, serial, request);
-            let result = tokio::time::timeout(timeout, exchange).await;
+            let key = self.keys.key().await?;
+            let exchanges = async {
+                let refused = match self.exchange(&key, path, serial, request).await {
+                    Err(Fault::Status(401)) => Err(Fault::Status(401)),
+                    other => return other,
+                };
+                // Nothing was decided under a key that the bank does not accept, so another one may be tried.
+                match self.keys.instead_of(&key).await {
+                    Some(other) => self.exchange(&other, path, serial, request).await,
+                    None => refused,
+                }
+            };
+            let result = tokio::time::timeout(timeout, exchanges).await;
             result.unwrap_or(Err(Fault::Timeout))
         };
         let fault = match exchange.await {
@@ -267,10 +262,6 @@ impl BankClient {
         None
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the bank verifies the time against its own clock"
-    )]
     async fn exchange<A: Answer>(
         &self,
         key: &BankKey,
@@ -281,11 +272,7 @@ impl BankClient {
         let unsendable = |error: &dyn std::fmt::Display| Fault::Unsendable(error.to_string());
         let body = serde_json::to_vec(request).map_err(|error| unsendable(&error))?;
         // Wall-clock time, even where the sandbox lets a request set the clock.
-        let time = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_err(|error| unsendable(&error))?
-            .as_secs()
-            .to_string();
+        let time = wall_clock().epoch_s().to_string();
         let signature = sign_request(key, path, &time, &body);
 
         let mut request = HttpRequest::new(SdkBody::from(body));

@@ -84,7 +84,7 @@ impl FakeBank {
     }
 
     fn client(&self) -> BankClient {
-        BankClient::with_limits(&self.url, OnceCell::new_with(Some(key())), SHORT).unwrap()
+        BankClient::with_limits(&self.url, KeyRing::fixed(key()), SHORT).unwrap()
     }
 
     fn requests(&self) -> usize {
@@ -332,7 +332,7 @@ async fn refused_connection_is_unknown() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let client = BankClient::with_limits(&url, OnceCell::new_with(Some(key())), SHORT).unwrap();
+    let client = BankClient::with_limits(&url, KeyRing::fixed(key()), SHORT).unwrap();
     assert_eq!(client.check(&check_request()).await, Reply::Unknown);
 }
 
@@ -373,7 +373,7 @@ async fn https_starts_with_a_tls_handshake() {
         let read = stream.read(&mut first).await.unwrap();
         first[..read].to_vec()
     });
-    let client = BankClient::with_limits(&url, OnceCell::new_with(Some(key())), SHORT).unwrap();
+    let client = BankClient::with_limits(&url, KeyRing::fixed(key()), SHORT).unwrap();
     assert_eq!(client.check(&check_request()).await, Reply::Unknown);
     // A TLS handshake record, version 3.x.
     assert_eq!(server.await.unwrap()[..2], [0x16, 0x03]);

@@ -4,11 +4,13 @@
 //!
 //! - [`protocol`]: the messages and their paths
 //! - [`signature`], [`key`]: how requests and replies are signed
+//! - [`key_ring`]: the versions of a key during a rotation
 //! - [`client`]: sends a request and accepts only a verified reply
 //! - [`sandbox`]: the items that a test writes into the sandbox bank's table
 
 pub mod client;
 pub mod key;
+pub mod key_ring;
 mod port;
 pub mod protocol;
 pub mod sandbox;

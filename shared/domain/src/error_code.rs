@@ -147,14 +147,16 @@ vocabulary! {
         ProposalStale = "PROPOSAL_STALE",
         /// The record has another version than `If-Match` states. To operators only.
         RecordChanged = "RECORD_CHANGED",
+        /// The request did not pass the front door, which stands before the app's API. To everybody else.
+        FrontDoorRequired = "FRONT_DOOR_REQUIRED",
         /// The test transfer was returned. Only an `ended_reason`, never the code of a reply.
         TestTxnFailed = "TEST_TXN_FAILED",
     }
 }
 
 impl ErrorCode {
-    /// True if a reply to a merchant's app can have this code. The others are for the core system or for operators, or are only
-    /// an `ended_reason`.
+    /// True if a reply to a merchant's app can have this code. The others are for the core system or for operators, for
+    /// requests that go around the front door, or are only an `ended_reason`.
     #[must_use]
     pub const fn is_reply(self) -> bool {
         !matches!(
@@ -165,6 +167,7 @@ impl ErrorCode {
                 | Self::SecondPersonRequired
                 | Self::ProposalStale
                 | Self::RecordChanged
+                | Self::FrontDoorRequired
                 | Self::TestTxnFailed
         )
     }

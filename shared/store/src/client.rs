@@ -290,7 +290,7 @@ impl Table for DynamoDb {
         let sent = self
             .client
             .update_item()
-            .table_name(&self.table)
+            .table_name(self.table_of(&update.key))
             .set_key(Some(update.key))
             .update_expression(update.expression)
             .set_condition_expression(update.condition)

@@ -32,18 +32,26 @@ const ACCOUNT: &str = "A";
 /// The partition and sort key of the registered keys of the core system.
 const CORE_KEYS: (&str, &str) = ("K#core", "K");
 
-/// True for the key of an item of the acquirer's record: a profile, an account or the registered keys of the core system. It
-/// lies in the record table.
+/// The partition and sort key of the stage that the tables belong to. Every function may read this partition: it is that of a
+/// merchant without an id.
+const STAGE: (&str, &str) = ("M#", "STAGE");
+
+/// True for the key of an item of the record table: a profile, an account, the registered keys of the core system, the stage.
 #[must_use]
 pub fn is_record(pk: &str, sk: &str) -> bool {
     (sk == PROFILE && pk.starts_with("M#"))
         || (sk == ACCOUNT && pk.starts_with("A#"))
-        || (pk, sk) == CORE_KEYS
+        || [CORE_KEYS, STAGE].contains(&(pk, sk))
 }
 
 /// The key of the registered keys of the core system.
 pub(super) fn core_keys_key() -> Item {
     key(CORE_KEYS.0, CORE_KEYS.1)
+}
+
+/// The key of the stage that the tables belong to.
+pub(super) fn stage_key() -> Item {
+    key(STAGE.0, STAGE.1)
 }
 
 /// The partition of the proposals. There are few, and they are listed by time.

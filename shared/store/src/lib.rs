@@ -21,6 +21,7 @@
 //! | `P#<mac of phone>`, `P` | the times of the last ten OTPs to a phone, newest in `t0` | each OTP |
 //! | `F#<mac of card number>`, `F` | person and cards of a verified card number | activation, a card's removal |
 //! | `I#<mac of merchant, method, path, key>`, `I` | a reply stored for a repeated request | each step with a key |
+//! | § `M#`, `STAGE` | the stage that the tables belong to | once, before the first merchant |
 //! | `X#<merchant>`, `X` | the salt of the merchant's pseudonym in the log, or the time of its erasure | once; erased once |
 //!
 //! Within a merchant's partition the kinds sort `C# < E# < N# < P# < R# < Y`. One query backwards from the end, limited to
@@ -101,6 +102,7 @@ pub mod records;
 mod rehash;
 pub mod seed;
 pub mod shards;
+mod stage;
 pub mod stream;
 mod tables;
 

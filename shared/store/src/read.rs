@@ -190,7 +190,7 @@ impl<T: Table> Store<T> {
     }
 
     /// Merchant state and latest rebind: the last two items of the partition, last first.
-    async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError> {
+    pub(super) async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError> {
         self.newest(merchant, (rebind_sk(0), STATE.to_owned()), 2)
             .await
     }

@@ -78,7 +78,7 @@ async fn measure_in(number: u32, folder: &std::path::Path) -> Result<(), Failure
     create_table(&client).await;
     let policy = &Policy::CURRENT;
     let store = Store::new(client, Tables::new(TABLE, RECORD_TABLE), policy);
-    let clock = application::serve::wall_clock;
+    let clock = application::clock::wall_clock;
     let target = Direct::new(
         TABLE,
         store,

@@ -3,7 +3,7 @@
 use super::text;
 use crate::dynamodb_table::{Items, Table};
 use api::event::Request;
-use application::serve::wall_clock;
+use application::clock::wall_clock;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
@@ -19,7 +19,8 @@ use bank::{
 };
 use domain::pii::{CardNumber, DocumentType, IdNumber, PersonName, Phone};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use sandbox_bank::handler::{Bank, BankKeys};
+use sandbox_bank::handler::Bank;
+use sandbox_bank::keys::BankKeys;
 use sandbox_bank::rule::CardBook;
 use sandbox_bank::store::Store;
 use serde_json::Value;
@@ -308,8 +309,9 @@ impl Sandbox {
         let bank = Bank::new(
             CardBook::sandbox().unwrap(),
             BankKeys {
-                ask: key(),
-                query: key(),
+                ask: vec![key()],
+                query: vec![key()],
+                hashes: key(),
             },
             Store::new(client, TABLE.to_owned()),
         );

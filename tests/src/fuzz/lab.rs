@@ -2,6 +2,7 @@
 //! stand for values that their apps know.
 
 use crate::dynamodb_table::{Items, Table};
+use crate::gateway::match_route;
 use crate::in_process::{App, InProcess, table_of};
 use crate::merchant::{SECOND_CARD, luhn};
 use crate::openapi::{Contract, PROBLEM};
@@ -104,6 +105,7 @@ impl Lab {
                 .to_owned()
         };
         let (method, path) = (text("/requestContext/http/method"), text("/rawPath"));
+        match_route(&mut event);
         let answer = self.runtime.block_on(self.world.send(event));
         self.check(&method.to_ascii_uppercase(), &path, &answer);
     }

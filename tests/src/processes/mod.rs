@@ -64,6 +64,8 @@ pub struct Options {
     pub binaries: BTreeMap<String, PathBuf>,
     /// Further executables with the settings of a function, invoked by their own names.
     pub variants: Vec<Variant>,
+    /// Variables that prevail over those of the template.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 impl Default for Options {
@@ -74,6 +76,7 @@ impl Default for Options {
             tls: None,
             binaries: BTreeMap::new(),
             variants: Vec::new(),
+            settings: Vec::new(),
         }
     }
 }
@@ -153,6 +156,7 @@ impl Processes {
         if let Some(tls) = &options.tls {
             variables.push(("SSL_CERT_FILE", tls.roots.display().to_string()));
         }
+        variables.extend(options.settings);
         let inner = Arc::new(Inner {
             cloud: Arc::clone(&cloud),
             functions,

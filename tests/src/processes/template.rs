@@ -91,8 +91,8 @@ fn resolved(value: &Value, parameters: &Value, bank_url: &str) -> String {
             let number = || default.as_u64().unwrap().to_string();
             default.as_str().map_or_else(number, str::to_owned)
         }
-        "Table" => TABLE.to_owned(),
-        "RecordTable" => RECORD_TABLE.to_owned(),
+        "MainTableName.Value" => TABLE.to_owned(),
+        "RecordTableName.Value" => RECORD_TABLE.to_owned(),
         "SandboxBankTable" => BANK_TABLE.to_owned(),
         "EventsTopic" => topic_arn(),
         "/card-rebind/${AWS::StackName}" => "/card-rebind/tests".to_owned(),

@@ -11,7 +11,8 @@ use domain::error_code::ErrorCode;
 use domain::history::canonical;
 use jose::receiver::Receiver;
 use proof::export::{ChainHead, Export, ExportedEvent, Why, verify};
-use sandbox_bank::handler::{Bank, BankKeys};
+use sandbox_bank::handler::Bank;
+use sandbox_bank::keys::BankKeys;
 use sandbox_bank::rule::CardBook;
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
@@ -252,8 +253,8 @@ async fn phone_on_file_rewritten_by_a_function() {
     // A function in the thief's hands can send whatever its role permits, here also for the password in the account.
     for (pk, sk) in [(pk, sk), ("A#account".to_owned(), "A".to_owned())] {
         let table = match table_of(&pk, &sk) {
-            RECORD_TABLE => "RecordTable.Arn",
-            _ => "Table.Arn",
+            RECORD_TABLE => "RecordTableArn.Value",
+            _ => "MainTableArn.Value",
         };
         let context = Context {
             leading_keys: vec![pk],
@@ -425,8 +426,9 @@ async fn money_sent_with_a_stolen_bank_key() {
     let key = |text: &str| BankKey::from_secret_text(&text.repeat(64)).unwrap();
     let (ask, query) = (key("a"), key("q"));
     let keys = BankKeys {
-        ask: ask.clone(),
-        query: query.clone(),
+        ask: vec![ask.clone()],
+        query: vec![query.clone()],
+        hashes: ask.clone(),
     };
     let store = sandbox_bank::store::Store::new(world.client.clone(), world.table.clone());
     let bank = Bank::new(CardBook::sandbox().unwrap(), keys, store);

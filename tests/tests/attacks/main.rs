@@ -37,7 +37,7 @@ mod steps;
 mod wire;
 
 use api::event::HttpEvent;
-use application::serve::{DeploymentStage, Handler, respond};
+use application::serve::{Deployment, Handler, respond};
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::policy::Policy;
 use serde_json::{Value, json};
@@ -158,7 +158,7 @@ async fn ask<H: Handler>(function: &H, app: &App, path: &str, body: Value) -> Re
     let headers = [("authorization", bearer.as_str())];
     let event = app.system.event("POST", path, &headers, &body);
     let http: HttpEvent = serde_json::from_value(event.clone()).unwrap();
-    let reply = respond(function, &DeploymentStage::new("sandbox"), http).await;
+    let reply = respond(function, &Deployment::new("sandbox"), http).await;
     let calls = app.system.boundary.take();
     let reply = Reply::of_event(&event, &serde_json::to_value(reply).unwrap());
     Reply { calls, ..reply }

@@ -2,7 +2,8 @@
 
 use crate::{NAME, POLICY, doors, refused};
 use api::body::BODY_MAX_BYTES;
-use application::serve::{DeploymentStage, wall_clock};
+use application::clock::wall_clock;
+use application::serve::Deployment;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::error_code::ErrorCode;
@@ -277,7 +278,7 @@ async fn forged_clock_in_production() {
         "sandbox2",
         "",
     ] {
-        assert!(!DeploymentStage::new(name).is_sandbox(), "{name:?}");
+        assert!(!Deployment::new(name).is_sandbox(), "{name:?}");
     }
     app.get("/v1/cards").await.ok(200);
 }

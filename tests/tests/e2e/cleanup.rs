@@ -3,7 +3,7 @@
 //! A run acts for all merchants. These cases therefore use separate years of the clock, more than a year apart: nothing else is
 //! due at their times, and the other cases' merchants are never overdue.
 
-use application::serve::wall_clock;
+use application::clock::wall_clock;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};

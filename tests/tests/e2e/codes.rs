@@ -225,7 +225,11 @@ const CASES: [(ErrorCode, &str); 61] = [
 ];
 
 /// Error codes without a case here, and the reason.
-const NOT_HERE: [(ErrorCode, &str); 8] = [
+const NOT_HERE: [(ErrorCode, &str); 9] = [
+    (
+        ErrorCode::FrontDoorRequired,
+        "the local system has no front door; tests/tests/killed/starts.rs puts a function behind one",
+    ),
     (
         ErrorCode::OtpChannelDown,
         "the local cloud's SNS never fails; tests/tests/handlers.rs uses a failing one in process",

@@ -282,11 +282,10 @@ pub async fn process_survives_hostile_requests(live: &LocalCloud) {
     ] {
         let spawned = spawned(live);
         for event in [
-            json!({"rawPath": "/v1/sessions", "requestContext": {"http": {"method": "POST"}},
-                   "isBase64Encoded": true, "body": "%%%"}),
-            json!({"rawPath": "/v1/sessions", "requestContext": {"http": {"method": "POST"}},
+            json!({"requestContext": {"routeKey": "POST /v1/sessions"}, "isBase64Encoded": true, "body": "%%%"}),
+            json!({"requestContext": {"routeKey": "POST /v1/sessions"},
                    "isBase64Encoded": true, "body": base64::engine::general_purpose::STANDARD.encode([0xff, 0xfe])}),
-            json!({"headers": [], "requestContext": 7, "body": {"a": 1}, "rawPath": null}),
+            json!({"headers": [], "requestContext": 7, "body": {"a": 1}, "pathParameters": null}),
             json!({"requestContext": null}),
         ] {
             let reply = live.system.invoke(folder, &event).await.unwrap();

@@ -1,6 +1,6 @@
 //! No secret leaks. Everything that the run logged, sent or stored is searched for every secret that the run used.
 
-use application::serve::wall_clock;
+use application::clock::wall_clock;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;

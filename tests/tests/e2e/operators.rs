@@ -1,6 +1,6 @@
 //! Operators: signed calls of their own API, and what IAM and the function let nobody else do.
 
-use application::serve::wall_clock;
+use application::clock::wall_clock;
 use aws_credential_types::Credentials;
 use bytes::Bytes;
 use domain::error_code::ErrorCode;
@@ -155,7 +155,7 @@ pub async fn doctor_needs_its_example_policy_only(live: &LocalCloud) {
         let credentials = live.root.new_role(name, &policy).await.credentials();
         let (url, region) = (endpoints.cloud_url.clone(), endpoints.region.clone());
         let account = Account::new(Some(url), region, credentials);
-        examine(&account, &endpoints.stack, env!("CARGO_PKG_VERSION"))
+        examine(&account, &endpoints.stack, env!("CARGO_PKG_VERSION"), None)
             .await
             .unwrap()
     };

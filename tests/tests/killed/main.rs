@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod picture;
+mod starts;
 mod survives;
 
 use domain::policy::{DAY_S, MINUTE_S};

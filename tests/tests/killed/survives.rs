@@ -1,7 +1,7 @@
 //! Inputs that must not end a process: requests that end one built on `lambda_http`, events of any shape, a panic. The same
 //! process must answer the request that follows.
 
-use application::serve::wall_clock;
+use application::clock::wall_clock;
 use domain::policy::DAY_S;
 use serde_json::{Value, json};
 use store::seed::World;

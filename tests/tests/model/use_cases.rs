@@ -17,7 +17,7 @@ use application::backoff::Limits;
 use application::crypto::Keys;
 use application::error::HandlerError;
 use application::ports::{LoadMerchant as _, PortError, Selector, SignInstruction};
-use application::serve::{DeploymentStage, respond};
+use application::serve::{Deployment, respond};
 use application::stream::{BatchReply, StreamEvent};
 use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
 use cards::Cards;
@@ -342,8 +342,8 @@ async fn operate(
 /// An OTP that differs from every OTP and deposit code of the model.
 const WRONG_CODE: &str = "222222";
 
-fn sandbox() -> DeploymentStage {
-    DeploymentStage::new("sandbox")
+fn sandbox() -> Deployment {
+    Deployment::new("sandbox")
 }
 
 /// One run of the clean-up. The index contains one entry.

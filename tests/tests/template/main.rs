@@ -23,7 +23,7 @@ use tracing_subscriber::EnvFilter;
 use walk::Walk;
 
 /// The table with the acquirer's record.
-const RECORD: &str = "RecordTable.Arn";
+const RECORD: &str = "RecordTableArn.Value";
 /// The key of the topic of events.
 const TOPIC_KEY: &str = "EventsKey.Arn";
 
@@ -90,7 +90,11 @@ fn each_role_is_no_wider_than_the_walk(uses: &BTreeSet<Use>) {
 
 /// The tables with their index, the keys, the topic, and the peers of the log. SNS uses the topic's own key in the name of the function.
 fn is_in_reach(granted: &Use) -> bool {
-    let tables = ["Table.Arn", "${Table.Arn}/index/due", RECORD];
+    let tables = [
+        "MainTableArn.Value",
+        "${MainTableArn.Value}/index/due",
+        RECORD,
+    ];
     granted.resource == TOPIC
         || is_of_the_log(granted)
         || (granted.action.starts_with("kms:") && granted.resource != TOPIC_KEY)
@@ -108,7 +112,7 @@ fn is_of_the_log(granted: &Use) -> bool {
 fn granted_elsewhere(function: &str) -> BTreeSet<String> {
     // A phone number has no ARN.
     const PHONES: &str = "sns:Publish not arn:${AWS::Partition}:sns:*:*:*";
-    const CHECK: &str = "dynamodb:ConditionCheckItem Table.Arn";
+    const CHECK: &str = "dynamodb:ConditionCheckItem MainTableArn.Value";
     const SECRET: &str = "secretsmanager:GetSecretValue BankSecret.Id";
     const QUERY_SECRET: &str = "secretsmanager:GetSecretValue BankQuerySecret.Id";
     // AWS requires these four actions of a role whose function reads a stream; the local cloud reads the stream without the
@@ -126,7 +130,7 @@ fn granted_elsewhere(function: &str) -> BTreeSet<String> {
         "verification" => and(&[CHECK, SECRET, PHONES]),
         // Used during a rotation only (`shared/store/src/onboard.rs`).
         "operator" => {
-            and(&[CHECK, "dynamodb:ConditionCheckItem RecordTable.Arn"]);
+            and(&[CHECK, "dynamodb:ConditionCheckItem RecordTableArn.Value"]);
             for line in of_push(&[
                 "CreatePlatformEndpoint",
                 "SetEndpointAttributes",
@@ -141,7 +145,9 @@ fn granted_elsewhere(function: &str) -> BTreeSet<String> {
         "confirmation-notice" => {
             and(&[PHONES, "sqs:SendMessage NoticeFailures.Arn"]);
             for action in STREAM {
-                and(&[&format!("dynamodb:{action} ${{Table.Arn}}/stream/*")]);
+                and(&[&format!(
+                    "dynamodb:{action} ${{MainTableArn.Value}}/stream/*"
+                )]);
             }
             for line in of_push(&[
                 "CreatePlatformEndpoint",
@@ -154,7 +160,9 @@ fn granted_elsewhere(function: &str) -> BTreeSet<String> {
         }
         "events" => {
             for action in STREAM {
-                and(&[&format!("dynamodb:{action} ${{Table.Arn}}/stream/*")]);
+                and(&[&format!(
+                    "dynamodb:{action} ${{MainTableArn.Value}}/stream/*"
+                )]);
             }
             // AWS requires both of a publisher to an encrypted topic; the local cloud does not encrypt.
             for action in ["kms:GenerateDataKey", "kms:Decrypt"] {
@@ -220,6 +228,22 @@ fn roles_hold_only_policy_and_log() {
     assert_eq!(looped.collect::<BTreeSet<_>>(), names);
     let role = &roles[2]["${Function}Role"];
     let document = |statement: Value| json!({"Version": "2012-10-17", "Statement": [statement]});
+    let denied = [
+        "Query",
+        "GetItem",
+        "BatchGetItem",
+        "PutItem",
+        "UpdateItem",
+        "DeleteItem",
+        "ConditionCheckItem",
+    ];
+    let denied = denied.map(|action| format!("dynamodb:{action}"));
+    let guard = json!({"PolicyName": "leading-keys", "PolicyDocument": document(json!({
+        "Effect": "Deny",
+        "Action": denied,
+        "Resource": "*",
+        "Condition": {"Null": {"dynamodb:LeadingKeys": "true"}},
+    }))});
     assert_eq!(
         role["Properties"],
         json!({
@@ -228,11 +252,14 @@ fn roles_hold_only_policy_and_log() {
                 "Principal": {"Service": "lambda.amazonaws.com"},
                 "Action": "sts:AssumeRole",
             })),
-            "Policies": [{"PolicyName": "logs", "PolicyDocument": document(json!({
-                "Effect": "Allow",
-                "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                "Resource": ["${Function}Logs", "Arn"],
-            }))}],
+            "Policies": [
+                {"PolicyName": "logs", "PolicyDocument": document(json!({
+                    "Effect": "Allow",
+                    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                    "Resource": ["${Function}Logs", "Arn"],
+                }))},
+                ["LeadingKeysDemanded", guard, "AWS::NoValue"],
+            ],
         })
     );
     // Three more roles stand outside the loop: the sandbox bank's and those of the schedules.
@@ -297,9 +324,9 @@ fn only_the_operators_function_writes_the_record() {
 
 fn is_main(granted: &Use) -> bool {
     let main = [
-        "Table.Arn",
-        "${Table.Arn}/index/due",
-        "${Table.Arn}/stream/*",
+        "MainTableArn.Value",
+        "${MainTableArn.Value}/index/due",
+        "${MainTableArn.Value}/stream/*",
     ];
     main.contains(&granted.resource.as_str())
 }

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::io::BufReader;
 use std::time::{Duration, Instant};
 
+use application::clock::wall_clock;
 use application::crypto::password;
-use application::serve::wall_clock;
 use aws_sdk_sqs::types::QueueAttributeName;
 use domain::policy::Policy;
 use domain::secret::Secret;

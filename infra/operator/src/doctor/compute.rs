@@ -2,14 +2,48 @@
 
 use super::stack::Stack;
 use super::{Finding, Findings};
+use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 /// A clock that differs more than this makes times in commands and replies misleading, in seconds.
 const CLOCK_S_MAX: u64 = 30;
 
+/// The digests of the packages that should run, as `cargo local package` lists them in `packages.json`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Packages {
+    functions: BTreeMap<String, Listed>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Listed {
+    code_sha256: String,
+}
+
+impl Packages {
+    /// The digest of a function: `RebindRequestFunction` has the package `rebind-request`.
+    fn of(&self, logical_id: &str) -> Option<&str> {
+        let name = logical_id.strip_suffix("Function").unwrap_or(logical_id);
+        let mut folder = String::new();
+        for letter in name.chars() {
+            if letter.is_ascii_uppercase() && !folder.is_empty() {
+                folder.push('-');
+            }
+            folder.push(letter.to_ascii_lowercase());
+        }
+        let listed = self.functions.get(&folder)?;
+        Some(&listed.code_sha256)
+    }
+}
+
 /// Judges a function, from `GetFunctionConfiguration`.
-pub(super) fn function(logical_id: &str, answer: &Value, stack: &Stack) -> Vec<Finding> {
+pub(super) fn function(
+    logical_id: &str,
+    answer: &Value,
+    stack: &Stack,
+    packages: Option<&Packages>,
+) -> Vec<Finding> {
     let mut found = Findings::about(logical_id);
     // Both are absent where every function is ready at once.
     let is = |name: &str, wanted: &str| answer[name].as_str().is_none_or(|state| state == wanted);
@@ -33,6 +67,12 @@ pub(super) fn function(logical_id: &str, answer: &Value, stack: &Stack) -> Vec<F
         stage == stack.parameter("Stage"),
         format!("it runs as {stage}, unlike the stack: find out who changed its environment, and deploy again"),
     );
+    if let Some(packages) = packages {
+        found.problem_unless(
+            packages.of(logical_id) == answer["CodeSha256"].as_str(),
+            "it runs other code than packages.json lists: deploy the packages beside that file",
+        );
+    }
     found.or_ok(format!("ready, {architecture}"))
 }
 

@@ -4,7 +4,7 @@ use super::account::{
     Account, Answer, DYNAMODB, IAM, KMS, LAMBDA, NoAnswer, SCHEDULER, SECRETS, SNS, SQS, Service,
 };
 use super::stack::{Resource, Stack};
-use super::{Finding, Level, compute, keys, operators, sms, tables};
+use super::{Finding, Level, Packages, compute, keys, operators, sms, tables};
 use domain::policy::Policy;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -33,11 +33,16 @@ impl Examined {
     }
 }
 
-/// Examines a stack, for a `rebindctl` of this version.
+/// Examines a stack, for a `rebindctl` of this version. With `packages`, also whether these run.
 ///
 /// # Errors
 /// When the stack cannot be read. Anything else that cannot is a finding.
-pub async fn examine(account: &Account, stack: &str, version: &str) -> Result<Examined, NoAnswer> {
+pub async fn examine(
+    account: &Account,
+    stack: &str,
+    version: &str,
+    packages: Option<&Packages>,
+) -> Result<Examined, NoAnswer> {
     let (stack, date) = Stack::read(account, stack).await?;
     let mut findings = compute::clock(date.as_deref(), SystemTime::now());
     findings.extend(stack.judged(version));
@@ -50,7 +55,7 @@ pub async fn examine(account: &Account, stack: &str, version: &str) -> Result<Ex
     examination.queues_and_mappings().await;
     examination.keys().await;
     examination.core_keys().await;
-    examination.compute().await;
+    examination.compute(packages).await;
     examination.operators().await;
     examination.sms().await;
     Ok(Examined::of(examination.findings))
@@ -198,10 +203,11 @@ impl Examination<'_> {
         self.findings.extend(found);
     }
 
-    async fn compute(&mut self) {
+    async fn compute(&mut self, packages: Option<&Packages>) {
         let stack = self.stack;
         let path = |name: &str| json!(format!("/2015-03-31/functions/{name}/configuration"));
-        let judge = |subject: &str, answer: &Value| compute::function(subject, answer, stack);
+        let judge =
+            |subject: &str, answer: &Value| compute::function(subject, answer, stack, packages);
         let question = (LAMBDA, "GetFunctionConfiguration");
         self.each("AWS::Lambda::Function", question, path, judge)
             .await;

@@ -19,6 +19,7 @@ use serde::Serialize;
 use std::io::{self, Write};
 
 pub use account::Account;
+pub use compute::Packages;
 pub use examination::{Examined, examine};
 
 /// The column of the subjects is at most as wide.

@@ -176,7 +176,7 @@ fn functions_run_as_they_were_deployed() {
         "State": "Active", "LastUpdateStatus": "Successful", "Architectures": ["arm64"],
         "Environment": {"Variables": {"STAGE": "production"}},
     });
-    let judged = |answer: &Value| levels(&compute::function("LoginFunction", answer, &stack));
+    let judged = |answer: &Value| levels(&compute::function("LoginFunction", answer, &stack, None));
     assert_eq!(judged(&right), [Level::Ok]);
     let changes = [
         ("/State", "Failed"),
@@ -189,6 +189,22 @@ fn functions_run_as_they_were_deployed() {
         *wrong.pointer_mut(place).unwrap() = value.into();
         assert_eq!(judged(&wrong), [Level::Problem], "{place}");
     }
+    let listed = |function: &str, digest: &str| {
+        let list = json!({"functions": {"login": {"code_sha256": digest}, "rebind-request": {"code_sha256": "b="}}});
+        let packages: Packages = serde_json::from_value(list).unwrap();
+        let mut answer = right.clone();
+        answer["CodeSha256"] = "b=".into();
+        levels(&compute::function(
+            function,
+            &answer,
+            &stack,
+            Some(&packages),
+        ))
+    };
+    assert_eq!(listed("LoginFunction", "b="), [Level::Ok]);
+    assert_eq!(listed("RebindRequestFunction", "a="), [Level::Ok]);
+    assert_eq!(listed("LoginFunction", "a="), [Level::Problem]);
+    assert_eq!(listed("CardsFunction", "b="), [Level::Problem]);
     let schedule = |state: &str| levels(&compute::schedule("S", &json!({ "State": state })));
     assert_eq!(schedule("ENABLED"), [Level::Ok]);
     assert_eq!(schedule("DISABLED"), [Level::Problem]);
@@ -261,7 +277,7 @@ async fn unreachable_account_is_an_error() {
     let credentials = Credentials::new("a", "b", None, None, "test");
     let nowhere = Some("http://127.0.0.1:1".to_owned());
     let account = Account::new(nowhere, "us-east-1".to_owned(), credentials);
-    let error = examine(&account, "s", "1.0.0")
+    let error = examine(&account, "s", "1.0.0", None)
         .await
         .unwrap_err()
         .to_string();

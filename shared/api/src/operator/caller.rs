@@ -1,6 +1,5 @@
 //! Who calls: the session of one of the acquirer's roles.
 
-use super::OperatorRoute;
 use crate::event::Request;
 use domain::error_code::ErrorCode;
 use domain::operator::Actor;
@@ -33,14 +32,14 @@ impl OperatorRoles {
     /// The person who calls.
     ///
     /// # Errors
-    /// `OPERATOR_UNKNOWN` unless the gateway matched this very route, and the caller is a session of one of the roles. The root
-    /// user, an IAM user and a caller whom IAM did not authorise have no such session.
-    pub fn caller(&self, request: &Request, route: OperatorRoute) -> Result<Actor, Rejection> {
+    /// `OPERATOR_UNKNOWN` unless the caller is a session of one of the roles. The root user, an IAM user and a caller whom IAM did
+    /// not authorise have no such session.
+    pub fn caller(&self, request: &Request) -> Result<Actor, Rejection> {
         let known = || {
             let (account, role, person) = session(&request.caller_arn)?;
             let mut roles = self.0.iter();
             let is_known = roles.any(|(of, name)| of == account && name == role);
-            (is_known && request.route_key == route.as_str()).then(|| Actor::new(account, person))
+            is_known.then(|| Actor::new(account, person))
         };
         known().ok_or_else(|| Rejection::new(ErrorCode::OperatorUnknown))
     }
@@ -66,21 +65,19 @@ mod tests {
 
     const ROLE: &str = "arn:aws:iam::111122223333:role/team/Support";
     const LI: &str = "arn:aws:sts::111122223333:assumed-role/Support/Li.Na";
-    const ROUTE: OperatorRoute = OperatorRoute::Freeze;
 
-    fn caller(roles: &str, arn: &str, route_key: &str) -> Option<Actor> {
+    fn caller(roles: &str, arn: &str) -> Option<Actor> {
         let request = Request {
             caller_arn: arn.to_owned(),
-            route_key: route_key.to_owned(),
             ..Request::default()
         };
-        OperatorRoles::parse(roles).caller(&request, ROUTE).ok()
+        OperatorRoles::parse(roles).caller(&request).ok()
     }
 
     #[test]
     fn session_of_a_known_role_is_a_person() {
         let roles = format!("arn:aws:iam::1:role/Other, {ROLE}");
-        let li = caller(&roles, LI, ROUTE.as_str()).unwrap();
+        let li = caller(&roles, LI).unwrap();
         assert_eq!((li.account(), li.person()), ("111122223333", "li.na"));
     }
 
@@ -96,21 +93,14 @@ mod tests {
             "arn:aws:sts::111122223333:assumed-role/team/Support/Li.Na",
             "arn:aws:sts::111122223333:federated-user/Li.Na",
         ] {
-            assert_eq!(caller(ROLE, arn, ROUTE.as_str()), None, "{arn}");
-        }
-    }
-
-    #[test]
-    fn route_must_be_the_gateways() {
-        for key in ["", "$default", OperatorRoute::EndSessions.as_str()] {
-            assert_eq!(caller(ROLE, LI, key), None, "{key}");
+            assert_eq!(caller(ROLE, arn), None, "{arn}");
         }
     }
 
     #[test]
     fn malformed_roles_permit_nobody() {
         for roles in ["", "Support", "arn:aws:iam::111122223333:user/Support"] {
-            assert_eq!(caller(roles, LI, ROUTE.as_str()), None, "{roles}");
+            assert_eq!(caller(roles, LI), None, "{roles}");
         }
     }
 }

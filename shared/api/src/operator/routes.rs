@@ -89,7 +89,7 @@ vocabulary! {
 }
 
 impl OperatorRoute {
-    /// The route of a request, and the parameter of its path; empty for a path without one.
+    /// The route that a gateway finds for a request, and the parameter of its path; empty for a path without one.
     #[must_use]
     pub fn find<'p>(method: &str, path: &'p str) -> Option<(Self, &'p str)> {
         routes::find(Self::ALL, Self::as_str, method, path)
@@ -107,6 +107,12 @@ impl OperatorRoute {
         routes::split(self.as_str()).1
     }
 
+    /// The path with `id` in the place of its parameter.
+    #[must_use]
+    pub fn path_to(self, id: &str) -> String {
+        routes::path_to(self.path(), id)
+    }
+
     /// True for an operation of the acquirer's registry.
     #[must_use]
     pub fn is_of_registry(self) -> bool {
@@ -122,7 +128,7 @@ impl OperatorRoute {
 
 impl Routed for OperatorRoute {
     fn of(request: &Request) -> Option<(Self, &'static str)> {
-        let (route, _) = Self::find(&request.method, &request.path)?;
+        let route = Self::parse(&request.route_key)?;
         Some((route, route.as_str()))
     }
 }
@@ -134,7 +140,7 @@ mod tests {
     #[test]
     fn each_route_finds_itself() {
         for &route in OperatorRoute::ALL {
-            let path = route.path().replace("{id}", "x_1");
+            let path = route.path_to("x_1");
             let id = if path == route.path() { "" } else { "x_1" };
             assert_eq!(
                 OperatorRoute::find(route.method(), &path),

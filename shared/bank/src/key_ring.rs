@@ -1,0 +1,168 @@
+//! The keys of a secret: the current one, and during a rotation the previous one.
+//!
+//! The acquirer and the bank do not change a key at the same moment, and an execution environment lives for hours.
+
+use super::key::{BankKey, KeyError};
+use application::clock::wall_clock;
+use aws_sdk_secretsmanager::Client;
+use domain::time::Timestamp;
+use tokio::sync::Mutex;
+
+/// A key is read again after this time, in seconds.
+pub const KEY_TTL_S: i64 = 300;
+/// After the bank refused a key, its secret is not read again within this time, in seconds.
+const REREAD_S: i64 = 60;
+
+/// Which version of a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// The one in force.
+    Current,
+    /// The one before it.
+    Previous,
+}
+
+impl Version {
+    const fn stage(self) -> &'static str {
+        match self {
+            Self::Current => "AWSCURRENT",
+            Self::Previous => "AWSPREVIOUS",
+        }
+    }
+}
+
+fn age_s(now: Timestamp, at: Timestamp) -> i64 {
+    now.epoch_s().saturating_sub(at.epoch_s())
+}
+
+#[derive(Debug)]
+enum Source {
+    /// A key that never changes.
+    Fixed(BankKey),
+    /// A secret of Secrets Manager.
+    Secret(Client, String),
+}
+
+#[derive(Debug)]
+struct Held {
+    key: BankKey,
+    read_at: Timestamp,
+    reread_at: Option<Timestamp>,
+}
+
+/// The key that this system signs with.
+#[derive(Debug)]
+pub(super) struct KeyRing {
+    source: Source,
+    held: Mutex<Option<Held>>,
+}
+
+impl KeyRing {
+    pub(super) fn fixed(key: BankKey) -> Self {
+        Self::of(Source::Fixed(key))
+    }
+
+    /// Reads a secret when its key is first needed. A function that starts for another step must neither wait for it nor fail
+    /// without it.
+    pub(super) fn of_secret(secrets: Client, secret_id: String) -> Self {
+        Self::of(Source::Secret(secrets, secret_id))
+    }
+
+    fn of(source: Source) -> Self {
+        Self {
+            source,
+            held: Mutex::new(None),
+        }
+    }
+
+    /// The key to sign with. A key that cannot be read again stays in use.
+    pub(super) async fn key(&self) -> Result<BankKey, KeyError> {
+        let now = wall_clock();
+        let mut held = self.held.lock().await;
+        if let Some(held) = held.as_ref() {
+            // Also false after the clock was put back.
+            if (0..KEY_TTL_S).contains(&age_s(now, held.read_at)) {
+                return Ok(held.key.clone());
+            }
+        }
+        let (key, reread_at) = match (self.read(Version::Current).await, held.as_ref()) {
+            (Ok(key), held) => (key, held.and_then(|held| held.reread_at)),
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(held)) => {
+                tracing::warn!(bank.fault = %error, "bank_key.not_read");
+                (held.key.clone(), held.reread_at)
+            }
+        };
+        *held = Some(Held {
+            key: key.clone(),
+            read_at: now,
+            reread_at,
+        });
+        Ok(key)
+    }
+
+    /// Another key, after the bank has refused this one: the newest, if it has changed, or the previous one, if the bank does not
+    /// know the newest yet.
+    pub(super) async fn instead_of(&self, refused: &BankKey) -> Option<BankKey> {
+        let now = wall_clock();
+        let mut slot = self.held.lock().await;
+        let held = slot.as_mut()?;
+        if !held.key.is_same(refused) {
+            return Some(held.key.clone()); // another call has found it
+        }
+        let reread_s = held.reread_at.map(|at| age_s(now, at));
+        if reread_s.is_some_and(|seconds| (0..REREAD_S).contains(&seconds)) {
+            return None;
+        }
+        held.reread_at = Some(now);
+        for version in [Version::Current, Version::Previous] {
+            let read = self.read(version).await;
+            if let Ok(key) = read.inspect_err(|error| {
+                tracing::warn!(bank.fault = %error, "bank_key.not_read");
+            }) && !key.is_same(refused)
+            {
+                tracing::warn!(bank.key_version = version.stage(), "bank_key.changed");
+                held.key = key.clone();
+                held.read_at = now;
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    async fn read(&self, version: Version) -> Result<BankKey, KeyError> {
+        match &self.source {
+            Source::Fixed(key) => Ok(key.clone()),
+            Source::Secret(client, id) => BankKey::load(client, id, version).await,
+        }
+    }
+}
+
+impl BankKey {
+    /// Reads a version of a secret.
+    ///
+    /// # Errors
+    /// [`KeyError::Unreadable`] when Secrets Manager refuses, does not answer or has no such version, or when the value is not text.
+    pub async fn load(
+        secrets: &Client,
+        secret_id: &str,
+        version: Version,
+    ) -> Result<Self, KeyError> {
+        use aws_sdk_secretsmanager::error::DisplayErrorContext;
+        let value = secrets
+            .get_secret_value()
+            .secret_id(secret_id)
+            .version_stage(version.stage())
+            .send()
+            .await
+            .map_err(|error| KeyError::Unreadable(DisplayErrorContext(error).to_string()))?;
+        let text = value
+            .secret_string()
+            .ok_or_else(|| KeyError::Unreadable("the value is not text".to_owned()))?;
+        Self::from_secret_text(text)
+    }
+}
+
+#[cfg(test)]
+#[path = "key_ring_tests.rs"]
+mod tests;
