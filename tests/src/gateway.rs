@@ -4,7 +4,7 @@ use api::operator::OperatorRoute;
 use api::routes::Route;
 use serde_json::{Value, json};
 
-/// Adds the route of the event's method and path. An event that is not an object stays as it is.
+/// Adds the route of the event's method and path. Leaves an event unchanged that is not an object.
 pub fn match_route(event: &mut Value) {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
     let method = text("/requestContext/http/method").unwrap_or_default();

@@ -19,8 +19,6 @@ pub(crate) struct Call<'a> {
     pub(crate) grounds: Grounds,
     pub(crate) route: OperatorRoute,
     pub(crate) request: &'a Request,
-    /// The id in the path.
-    pub(crate) path_id: &'a str,
     pub(crate) now: Timestamp,
 }
 
@@ -45,7 +43,6 @@ impl<'a> Call<'a> {
             grounds,
             route,
             request,
-            path_id: &request.path_id,
             now,
         })
     }
@@ -55,7 +52,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// `NOT_FOUND` for a text that is not an id.
     pub(crate) fn merchant_id(&self) -> Result<MerchantId, Rejection> {
-        let id = MerchantId::parse(self.path_id);
+        let id = MerchantId::parse(&self.request.path_id);
         id.ok_or_else(|| Rejection::new(ErrorCode::NotFound))
     }
 
@@ -64,7 +61,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// `NOT_FOUND` for a text that is not an id.
     pub(crate) fn proposal_id(&self) -> Result<ProposalId, Rejection> {
-        let id = ProposalId::parse(self.path_id);
+        let id = ProposalId::parse(&self.request.path_id);
         id.ok_or_else(|| Rejection::new(ErrorCode::NotFound))
     }
 
@@ -101,7 +98,10 @@ impl<'a> Call<'a> {
         let fingerprint = keys.mac(HashPurpose::OperatorBody, &body).await?;
         // A fingerprint under another version of its key cannot be compared, so its row is not found.
         let version = fingerprint.version().unwrap_or_default().to_string();
-        let (method, path) = (self.route.method(), self.route.path_to(self.path_id));
+        let (method, path) = (
+            self.route.method(),
+            self.route.path_to(&self.request.path_id),
+        );
         let scope = [account, person, method, &path, key, &version];
         Ok(IdempotencyKey {
             scope: keys.mac(HashPurpose::Idempotency, &scope).await?.0,

@@ -146,7 +146,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
             actor: call.actor.clone(),
             at: call.now,
             call: call.route.as_str().to_owned(),
-            subject: call.path_id.to_owned(),
+            subject: call.request.path_id.clone(),
             grounds: call.grounds.clone(),
         };
         let audited = retry(Limits::REQUEST, async || {

@@ -117,7 +117,7 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
 
     pub(crate) async fn show_payout(&self, call: &Call<'_>) -> Result<Reply, HandlerError> {
         let not_found = || Rejection::new(ErrorCode::NotFound);
-        let payout_id = PayoutId::parse(call.path_id).ok_or_else(not_found)?;
+        let payout_id = PayoutId::parse(&call.request.path_id).ok_or_else(not_found)?;
         let (known, _) = self.store.payout(&payout_id, None).await?;
         let OwnedPayout {
             merchant_id,

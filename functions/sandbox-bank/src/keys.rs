@@ -18,7 +18,6 @@ pub struct BankKeys {
 }
 
 impl BankKeys {
-    /// The keys that permit the operation.
     /// Reads the current version of each secret and, during a rotation, the previous one.
     ///
     /// # Errors
@@ -33,6 +32,7 @@ impl BankKeys {
         })
     }
 
+    /// The keys that permit the operation.
     pub(crate) fn of(&self, operation: Operation) -> impl Iterator<Item = &BankKey> {
         let query = operation.is_query().then_some(&self.query);
         self.ask.iter().chain(query.into_iter().flatten())

@@ -37,7 +37,6 @@ pub use architecture::Architecture;
 pub use artifacts::cargo_build as binaries;
 pub use cloud::Cloud;
 pub use error::Error;
-pub use linkage::Linkage;
 pub use operators::RoleCredentials;
 pub use paths::default_state_dir;
 pub use stack::{SMS_SIGNATURE, root_certificates};

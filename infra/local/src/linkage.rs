@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use object::Endianness;
 use object::elf::{DT_NEEDED, EM_AARCH64, EM_X86_64, FileHeader64, Machine};
 use object::read::elf::{Dyn as _, FileHeader as _};
-use object::{Endianness, StringTable};
 
 use crate::architecture::Architecture;
 use crate::error::Error;
@@ -26,11 +26,11 @@ const PROVIDED: [&str; 8] = [
 
 /// What an executable links.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Linkage {
+pub(crate) struct Linkage {
     machine: Machine,
     libraries: BTreeSet<String>,
     /// The highest version of the C library that it wants.
-    pub glibc: (u32, u32),
+    glibc: (u32, u32),
 }
 
 impl Linkage {
@@ -38,7 +38,7 @@ impl Linkage {
     ///
     /// # Errors
     /// When the file is no 64-bit ELF file.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let data = std::fs::read(path);
         let data = data.map_err(Error::io(format!("reading {}", path.display())))?;
         Self::of(&data).map_err(|error| Error::Linkage(format!("{}: {error}", path.display())))
@@ -48,19 +48,16 @@ impl Linkage {
         let header = FileHeader64::<Endianness>::parse(data)?;
         let endian = header.endian()?;
         let sections = header.sections(endian, data)?;
-        let text = |strings: StringTable<'_>, offset: u32| {
-            let text = strings.get(offset).unwrap_or_default();
-            String::from_utf8_lossy(text).into_owned()
-        };
         let mut libraries = BTreeSet::new();
         if let Some((entries, strings)) = sections.dynamic(endian, data)? {
             let strings = sections.strings(endian, data, strings)?;
             let needed = entries.iter();
             let needed = needed.filter(|entry| entry.d_tag(endian) == DT_NEEDED);
-            libraries.extend(needed.map(|entry| {
-                let offset = entry.val32(endian).unwrap_or_default();
-                text(strings, offset)
-            }));
+            for entry in needed {
+                let name = strings.get(entry.val32(endian).unwrap_or_default());
+                let name = String::from_utf8_lossy(name.unwrap_or_default());
+                libraries.insert(name.into_owned());
+            }
         }
         let mut glibc = (0, 0);
         if let Some((mut files, strings)) = sections.gnu_verneed(endian, data)? {
@@ -83,7 +80,7 @@ impl Linkage {
     ///
     /// # Errors
     /// Another processor, a library that the runtime does not have, or a newer C library.
-    pub fn suits(&self, architecture: Architecture) -> Result<(), Error> {
+    pub(crate) fn suits(&self, architecture: Architecture) -> Result<(), Error> {
         let machine = match architecture.resolved() {
             Architecture::Arm64 => EM_AARCH64,
             _ => EM_X86_64,

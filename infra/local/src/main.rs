@@ -59,13 +59,10 @@ async fn run(command: Command) -> Result<(), Error> {
             arch,
             all,
             functions,
-        } => package::run(&package::Order {
-            architectures: match all {
-                true => vec![Architecture::Arm64, Architecture::X86_64],
-                false => vec![arch],
-            },
-            functions,
-        }),
+        } => match all {
+            true => package::run(&[Architecture::Arm64, Architecture::X86_64], &functions),
+            false => package::run(&[arch], &functions),
+        },
     }
 }
 

@@ -32,24 +32,15 @@ pub struct Package {
     pub code_sha256: String,
 }
 
-/// What `cargo local package` builds.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// For which processors.
-    pub architectures: Vec<Architecture>,
-    /// The functions, or none for all of the template.
-    pub functions: Vec<String>,
-}
-
 /// Builds and zips functions for each architecture and prints their sizes. With all functions, it also writes a template that deploys
 /// these zips, and the list of their digests.
 ///
 /// # Errors
 /// When a function is unknown, a build fails, a tool is missing, or Lambda could not run an executable.
-pub fn run(order: &Order) -> Result<(), Error> {
+pub fn run(architectures: &[Architecture], functions: &[String]) -> Result<(), Error> {
     let commit = commit();
-    for &architecture in &order.architectures {
-        let packages = packages(architecture, &order.functions)?;
+    for &architecture in architectures {
+        let packages = packages(architecture, functions)?;
         print!("\n{}", table(&packages));
         let folder = folder(architecture);
         println!("zips: {}", folder.display());
@@ -60,7 +51,7 @@ pub fn run(order: &Order) -> Result<(), Error> {
             let linkage = Linkage::read(&package.binary)?;
             linkage.suits(architecture)?;
         }
-        if order.functions.is_empty() {
+        if functions.is_empty() {
             let list = listed(&packages, architecture, &commit);
             write(&folder.join("packages.json"), &list)?;
             let template = packaged(&artifacts::template()?, architecture, &commit);

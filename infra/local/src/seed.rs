@@ -2,7 +2,7 @@
 
 use application::clock::wall_clock;
 use application::crypto::Keys;
-use application::ports::{DataKey, HashKey, PortError};
+use application::ports::{DataKey, HashKey};
 use aws::kms::{HashKeyIds, Kms};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
@@ -22,6 +22,14 @@ pub(crate) fn sandbox() -> Result<Vec<SeedMerchant>, Error> {
     Ok(world.merchants)
 }
 
+/// Marks the tables as those of a sandbox.
+pub(crate) async fn mark(config: &SdkConfig, stack: &Stack) -> Result<(), Error> {
+    let marked = store(Client::new(config), stack)?
+        .mark_stage("sandbox")
+        .await;
+    marked.map_err(|error| Error::Seed(error.to_string()))
+}
+
 /// Puts merchants into the tables, and their holders into the table of the simulated bank.
 pub(crate) async fn load(
     config: &SdkConfig,
@@ -32,11 +40,12 @@ pub(crate) async fn load(
     let keys = keys(config, stack)?;
     let store = store(dynamodb.clone(), stack)?;
     let bank_table = stack.resource("SandboxBankTable")?;
-    let seeded = |error: PortError| Error::Seed(error.to_string());
-    store.mark_stage("sandbox").await.map_err(seeded)?;
     let now = wall_clock();
     for merchant in merchants {
-        store.seed(&keys, merchant, now).await.map_err(seeded)?;
+        store
+            .seed(&keys, merchant, now)
+            .await
+            .map_err(|error| Error::Seed(error.to_string()))?;
         let holder = merchant
             .settlement_name
             .as_deref()

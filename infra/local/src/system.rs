@@ -135,6 +135,7 @@ impl System {
             ministack,
         };
         progress.say("loading the sandbox's merchants");
+        seed::mark(&system.sdk_config(), &system.stack).await?;
         system.load(&seed::sandbox()?).await?;
         system.publish(&options)?;
         progress.say(&format!("up: {}", system.endpoints.api_url));

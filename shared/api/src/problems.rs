@@ -265,10 +265,12 @@ pub const fn entry(code: ErrorCode) -> Entry {
             "短信未能发出，请稍后再试；如提示联系客服，请与客服核对手机号。",
             "The message was not accepted; nothing was counted. If retryable, ask for the code again after retry_after_s; otherwise this phone is refused, and only support can help."),
 
-        // To operators only.
+        // Around the front door only.
         ErrorCode::FrontDoorRequired => last(403, "Front door required",
             "请通过官方应用或网址访问。",
             "This address of the API is closed. Send the request to the public address that the operator of this API names."),
+
+        // To operators only.
         ErrorCode::OperatorUnknown => last(403, "Not an operator",
             "您不是本系统的操作员，请使用授权角色的会话。",
             "Call with a session of a role in OperatorRoleArns, and with the name of the person as the name of the session."),

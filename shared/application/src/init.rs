@@ -6,7 +6,7 @@ use crate::serve::Deployment;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Limit for everything here. Lambda ends an init after 10 s and repeats it inside the first invocation, where it would count
+/// Limit for each part. Lambda ends an init after 10 s and repeats it inside the first invocation, where it would count
 /// towards the function's timeout.
 const INIT_LIMIT: Duration = Duration::from_secs(5);
 /// The same in the sandbox, which cannot start without the tables.
@@ -34,16 +34,13 @@ pub async fn warm<S: ConnectTables, K: KeyService>(
     keys: &Keys<K>,
     deployment: &Deployment,
 ) -> Result<Mark, PortError> {
-    let both = async { futures::join!(store.connect(), keys.warm()) };
-    let (stage, warmed) = match timeout(limit(deployment), both).await {
-        Ok(both) => both,
-        Err(_) => (Err(failed("no answer in time".to_owned())), Ok(())),
-    };
-    let mark = admitted(stage, deployment)?;
-    if let Err(error) = warmed {
+    // Each has a limit of its own, so that silent keys hide no mark.
+    let warmed = timeout(INIT_LIMIT, keys.warm());
+    let (mark, warmed) = futures::join!(connect(store, deployment), warmed);
+    if let Err(error) = warmed.unwrap_or_else(|_| Err(no_answer())) {
         incomplete(&error);
     }
-    Ok(mark)
+    mark
 }
 
 /// Opens the connections to the tables.
@@ -55,7 +52,7 @@ pub async fn connect(
     deployment: &Deployment,
 ) -> Result<Mark, PortError> {
     let connected = timeout(limit(deployment), store.connect()).await;
-    let stage = connected.unwrap_or_else(|_| Err(failed("no answer in time".to_owned())));
+    let stage = connected.unwrap_or_else(|_| Err(no_answer()));
     admitted(stage, deployment)
 }
 
@@ -101,6 +98,10 @@ fn limit(deployment: &Deployment) -> Duration {
 
 fn incomplete(error: &PortError) {
     tracing::warn!(init.cause = error.to_string(), "init.incomplete");
+}
+
+fn no_answer() -> PortError {
+    failed("no answer in time".to_owned())
 }
 
 fn failed(cause: String) -> PortError {

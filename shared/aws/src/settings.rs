@@ -46,8 +46,10 @@ pub const CONNECT_TIMEOUT_MS: u64 = 1_000;
 /// After this time, an idle connection is closed: the other side may have closed it while the environment was frozen.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The clients' shared configuration: region, role, limits and HTTP client.
-pub struct Aws(SdkConfig);
+/// The clients' shared configuration: region, role, limits and HTTP client. The second one is for messages that are sent once:
+/// each gets its own connection, because one that was frozen with its execution environment is often dead, and there is no second
+/// attempt.
+pub struct Aws(SdkConfig, SharedHttpClient);
 
 impl Aws {
     /// Reads the configuration from the function's environment. Opens no connection.
@@ -71,17 +73,16 @@ impl Aws {
             .operation_attempt_timeout(Duration::from_millis(ATTEMPT_TIMEOUT_MS))
             .operation_timeout(Duration::from_millis(OPERATION_TIMEOUT_MS))
             .build();
-        let http_client = http_client(usize::MAX);
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(http_client)
+            .http_client(http_client(usize::MAX))
             .sleep_impl(TokioSleep::new())
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
             .service_config(Endpoints);
-        Self(config.build())
+        Self(config.build(), http_client(0))
     }
 
     /// The wanted hash keys, and each data key whose variable is set.
@@ -114,11 +115,8 @@ impl Aws {
         Ok(Signer::new(client, env("PAYOUT_SIGNING_KEY_ID")?))
     }
 
-    /// For messages that are sent once. Each gets a connection of its own, because one that was frozen with its execution environment
-    /// is often dead, and there is no second attempt.
     fn publisher(&self) -> aws_sdk_sns::Client {
-        let config = self.0.to_builder().http_client(http_client(0)).build();
-        publishing_client(&config)
+        publishing_client(&self.0.to_builder().http_client(self.1.clone()).build())
     }
 
     /// SMS through SNS, with the signature in `SMS_SIGNATURE`.

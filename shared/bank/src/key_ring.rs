@@ -78,27 +78,25 @@ impl KeyRing {
     /// The key to sign with. A key that cannot be read again stays in use.
     pub(super) async fn key(&self) -> Result<BankKey, KeyError> {
         let now = wall_clock();
-        let mut held = self.held.lock().await;
-        if let Some(held) = held.as_ref() {
-            // Also false after the clock was put back.
-            if (0..KEY_TTL_S).contains(&age_s(now, held.read_at)) {
-                return Ok(held.key.clone());
-            }
-        }
-        let (key, reread_at) = match (self.read(Version::Current).await, held.as_ref()) {
-            (Ok(key), held) => (key, held.and_then(|held| held.reread_at)),
-            (Err(error), None) => return Err(error),
-            (Err(error), Some(held)) => {
-                tracing::warn!(bank.fault = %error, "bank_key.not_read");
-                (held.key.clone(), held.reread_at)
-            }
+        let mut slot = self.held.lock().await;
+        let Some(held) = slot.as_mut() else {
+            let key = self.read(Version::Current).await?;
+            *slot = Some(Held {
+                key: key.clone(),
+                read_at: now,
+                reread_at: None,
+            });
+            return Ok(key);
         };
-        *held = Some(Held {
-            key: key.clone(),
-            read_at: now,
-            reread_at,
-        });
-        Ok(key)
+        // Also too old after the clock was put back.
+        if !(0..KEY_TTL_S).contains(&age_s(now, held.read_at)) {
+            match self.read(Version::Current).await {
+                Ok(key) => held.key = key,
+                Err(error) => tracing::warn!(bank.fault = %error, "bank_key.not_read"),
+            }
+            held.read_at = now;
+        }
+        Ok(held.key.clone())
     }
 
     /// Another key, after the bank has refused this one: the newest, if it has changed, or the previous one, if the bank does not

@@ -23,14 +23,14 @@ impl<T: Table> ConnectTables for Store<T> {
             only: None,
             consistent: true,
         };
-        let nobody = async {
+        let main = async {
             match MerchantId::parse(NOBODY) {
-                Some(nobody) => self.tail(&nobody).await.map(|_| ()),
+                Some(id) => self.tail(&id).await.map(|_| ()),
                 None => Ok(()),
             }
         };
-        let (nothing, mark) = futures::join!(nobody, self.table.get(mark));
-        nothing?;
+        let (connected, mark) = futures::join!(main, self.table.get(mark));
+        connected?;
         let stage = mark?.map(|item| get_s(&item, STAGE).map(str::to_owned));
         stage.transpose()
     }

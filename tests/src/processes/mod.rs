@@ -214,19 +214,8 @@ impl Processes {
     /// The function behind a request's route.
     #[must_use]
     pub fn function_of(&self, event: &Value) -> &str {
-        let method = event["requestContext"]["http"]["method"].as_str();
-        let path = event["rawPath"].as_str().unwrap_or_default();
-        let wanted = format!("{} {path}", method.unwrap_or_default());
-        let fits = |key: &str| {
-            let (key, wanted) = (key.split('/'), wanted.split('/'));
-            key.clone().count() == wanted.clone().count()
-                && key
-                    .zip(wanted)
-                    .all(|(key, segment)| key.starts_with('{') || key == segment)
-        };
-        // A literal segment takes precedence over a parameter.
-        let found = self.routes.iter().filter(|route| fits(&route.key));
-        let found = found.min_by_key(|route| route.key.matches('{').count());
+        let key = &event["requestContext"]["routeKey"];
+        let found = self.routes.iter().find(|route| *key == route.key);
         let default = || self.routes.iter().find(|route| route.key == "$default");
         &found.or_else(default).unwrap().function
     }
