@@ -68,6 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn texts_module(module: &str, file: &Map<String, Value>) -> Result<String, Box<dyn Error>> {
     let mut out = String::new();
     writeln!(out, "pub(crate) mod {module} {{\n    use super::Text;")?;
+    let mut names = Vec::new();
     for (id, languages) in file.iter().filter(|(id, _)| *id != "note") {
         let text = |lang: &str| {
             let text = languages.get(lang).and_then(Value::as_str);
@@ -75,9 +76,18 @@ fn texts_module(module: &str, file: &Map<String, Value>) -> Result<String, Box<d
         };
         let (zh_cn, en) = (text("zh-CN")?, text("en")?);
         let name = id.to_uppercase();
+        names.push(format!("&{name}"));
         writeln!(
             out,
-            "    pub(crate) const {name}: Text = Text {{ zh_cn: {zh_cn:?}, en: {en:?} }};"
+            "    pub(crate) const {name}: Text = Text {{ name: {id:?}, zh_cn: {zh_cn:?}, en: {en:?} }};"
+        )?;
+    }
+    if module == "sms" {
+        writeln!(
+            out,
+            "    pub(crate) static ALL: [&Text; {}] = [{}];",
+            names.len(),
+            names.join(", ")
         )?;
     }
     writeln!(out, "}}")?;

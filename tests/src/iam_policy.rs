@@ -80,11 +80,21 @@ pub fn statements(function: &str) -> Vec<Statement> {
 fn chosen(value: &Value) -> &Value {
     match value.as_array().map(Vec::as_slice) {
         Some([Value::String(condition), then, _])
-            if ["Durable", "LeadingKeysDemanded", "Apns", "Fcm"].contains(&condition.as_str()) =>
+            if [
+                "Durable",
+                "LeadingKeysDemanded",
+                "ThroughSns",
+                "Apns",
+                "Fcm",
+            ]
+            .contains(&condition.as_str()) =>
         {
             then
         }
-        Some([Value::String(condition), _, otherwise]) if condition.starts_with("Rotates") => {
+        Some([Value::String(condition), _, otherwise])
+            if condition.starts_with("Rotates")
+                || ["ThroughGateway", "ToOutbox"].contains(&condition.as_str()) =>
+        {
             otherwise
         }
         _ => value,

@@ -21,6 +21,7 @@ use domain::decide::BankAnswer;
 use domain::pii::Phone;
 use domain::push::PushPlatform;
 use domain::secret::Secret;
+use domain::sms::Message;
 use domain::transfer::TransferAnswer;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -318,7 +319,7 @@ impl SmsBox {
 }
 
 impl SendSms for SmsBox {
-    async fn send(&self, phone: &Phone, text: &str) -> Result<SmsAnswer, PortError> {
+    async fn send(&self, phone: &Phone, message: &Message) -> Result<SmsAnswer, PortError> {
         let is = |phones: &Mutex<Option<String>>| {
             phones.lock().unwrap().as_deref() == Some(phone.e164())
         };
@@ -330,8 +331,8 @@ impl SendSms for SmsBox {
         }
         let lost = self.peer_calls.call("sms");
         if lost != Some(DroppedPart::Request) {
-            let message = (phone.e164().to_owned(), text.to_owned());
-            self.sent.lock().unwrap().push(message);
+            let sent = (phone.e164().to_owned(), message.text.clone());
+            self.sent.lock().unwrap().push(sent);
         }
         match lost {
             None => Ok(SmsAnswer::Accepted),

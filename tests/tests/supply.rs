@@ -17,7 +17,7 @@ use store::outbox::LEASE_S;
 use tests::iam_policy::{logical_name, template};
 use tests::metrics::metric;
 
-const FUNCTIONS: [&str; 14] = [
+const FUNCTIONS: [&str; 15] = [
     "login",
     "cards",
     "rebind-request",
@@ -32,6 +32,7 @@ const FUNCTIONS: [&str; 14] = [
     "cooldown-cleanup",
     "anchor",
     "sandbox-bank",
+    "sandbox-gateway",
 ];
 /// The processors that Lambda offers.
 const TARGETS: [&str; 2] = ["aarch64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"];

@@ -26,7 +26,7 @@ use domain::ids::MerchantId;
 use domain::lang::Lang;
 use domain::notification::{Notification, Recipient, is_for_trusted_devices, notification};
 use domain::rebind::Sealed;
-use domain::sms::render;
+use domain::sms::{self, Message};
 use domain::time::Timestamp;
 use serde_json::Value;
 use std::time::Instant;
@@ -132,6 +132,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             Ok(sent) => {
                 tracing::info!(
                     event.kind = leased.event.kind().as_str(),
+                    event.age_s = leased.event.at.age_s_at(budget.now()),
                     notification.sent = sent,
                     "notification.sent"
                 );
@@ -230,22 +231,22 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         if budget.is_over() {
             return Err(out_of_time());
         }
-        let text = self.text(event, change.as_deref(), notification.to());
-        let text = text.await?;
+        let message = self.message(event, change.as_deref(), notification.to());
+        let message = message.await?;
         let answer = match notification {
             Notification::Push { delivered } => {
                 self.push_all(
                     event,
                     change.as_deref_mut(),
                     delivered,
-                    &text,
+                    &message.text,
                     owner,
                     budget,
                 )
                 .await?;
                 return Ok(SmsAnswer::Accepted);
             }
-            Notification::Reserved(phone) => self.sms.send(phone, &text).await?,
+            Notification::Reserved(phone) => self.sms.send(phone, &message).await?,
             Notification::OnFile | Notification::Previous => {
                 let read = match change.as_deref().and_then(Announced::record) {
                     Some(record) => Some(record),
@@ -255,7 +256,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                     PortError::Permanent("the record", "the merchant has none".to_owned())
                 })?;
                 match notification.phone(&record) {
-                    Some(phone) => self.sms.send(phone, &text).await?,
+                    Some(phone) => self.sms.send(phone, &message).await?,
                     // The operator has dropped the previous phone since the event.
                     None => SmsAnswer::Accepted,
                 }
@@ -353,26 +354,26 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         Ok(pushed)
     }
 
-    async fn text(
+    async fn message(
         &self,
         event: &ChainedEvent,
         change: Option<&Announced>,
         to: Recipient,
-    ) -> Result<String, PortError> {
+    ) -> Result<Message, PortError> {
         let shown = change.map(|change| change.event(event, self.store.policy()));
         let unfit = |what: &str| PortError::Permanent("the event", what.to_owned());
-        let message = notification(shown.as_ref().unwrap_or(event.event()), event.at, to)
+        let content = notification(shown.as_ref().unwrap_or(event.event()), event.at, to)
             .ok_or_else(|| unfit("no message for this recipient"))?;
-        let freeze_code = if message.names_freeze_code() {
+        let freeze_code = if content.names_freeze_code() {
             let merchant = event.merchant_id.as_str();
             let seq = event.event().freeze_code_seq(event.seq);
             Some(self.keys.freeze_code(merchant, seq).await?)
         } else {
             None
         };
-        let sms = message.sms(freeze_code.as_ref());
-        let sms = sms.ok_or_else(|| unfit("no freeze code for this message"))?;
-        Ok(render(&sms, Lang::default()))
+        let filled = content.sms(freeze_code.as_ref());
+        let filled = filled.ok_or_else(|| unfit("no freeze code for this message"))?;
+        Ok(sms::message(&filled, Lang::default()))
     }
 }
 

@@ -9,6 +9,7 @@ use aws::{logging, runtime};
 use confirmation_notice::ConfirmationNotice;
 use domain::policy::Policy;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use message::Channel;
 use store::{Store, Tables};
 
 #[tokio::main(flavor = "current_thread")]
@@ -19,8 +20,13 @@ async fn main() -> Result<(), Error> {
     let keys = aws.keys(&[HashKey::Freeze])?;
     let deployment = runtime::deployment()?;
     init::warm(&store, &keys, &deployment).await?;
-    let notice =
-        &ConfirmationNotice::new(store, keys, aws.sms()?, aws.push(), deployment.is_sandbox());
+    let notice = &ConfirmationNotice::new(
+        store,
+        keys,
+        Channel::connect(&aws)?,
+        aws.push(),
+        deployment.is_sandbox(),
+    );
     let _ = notice.usage(); // what init used belongs to no batch
     lambda_runtime::run(service_fn(async |event: LambdaEvent<StreamEvent>| {
         let handled = notice.handle(event.payload, wall_clock);

@@ -113,6 +113,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         if run.is_late() || !handled.insert(due.kind) {
             return run.summary;
         }
+        run.summary.lag_s = due.due_at.age_s_at(run.now);
         self.handle(&due, &mut run).await;
         if !run.summary.has_effect() {
             idle.fetch_add(1, Relaxed);

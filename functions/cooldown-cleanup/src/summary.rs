@@ -31,6 +31,8 @@ pub struct Summary {
     pub skipped: u32,
     /// Entries that failed and stay due.
     pub failed: u32,
+    /// How long the oldest entry was due, in seconds.
+    pub lag_s: i64,
     /// The time ran out; the next run continues.
     pub stopped_early: bool,
 }
@@ -51,6 +53,7 @@ impl Summary {
             cleanup.notices_given_up = self.notices_given_up,
             cleanup.skipped = self.skipped,
             cleanup.failed = self.failed,
+            cleanup.lag_s = self.lag_s,
             cleanup.stopped_early = self.stopped_early,
             store.calls = usage.calls,
             store.rru = usage.rru,
@@ -65,6 +68,7 @@ impl Summary {
         let without = Self {
             skipped: 0,
             failed: 0,
+            lag_s: 0,
             ..self
         };
         without != Self::default()
@@ -85,6 +89,7 @@ impl Summary {
             notices_given_up: self.notices_given_up + other.notices_given_up,
             skipped: self.skipped + other.skipped,
             failed: self.failed + other.failed,
+            lag_s: self.lag_s.max(other.lag_s),
             stopped_early: self.stopped_early || other.stopped_early,
         }
     }

@@ -9,6 +9,7 @@
 //! has two proofs of it.
 
 use api::cloud_event::CloudEvent;
+use application::COUNTED;
 use application::ports::{PortError, PublishEvent, QueueAnchor};
 use application::stream::{BatchReply, InvocationBudget, StreamEvent, sequence_number};
 use application::usage::whole_ms;
@@ -79,7 +80,12 @@ impl<T: Table, P: PublishEvent, Q: QueueAnchor> Events<T, P, Q> {
             Ok(queued) => {
                 counts.queued = queued;
                 for new in &events {
-                    match self.publish(&new.event, &budget).await {
+                    let published = self.publish(&new.event, &budget).await;
+                    if published.is_ok() {
+                        let kind = new.event.event().kind();
+                        tracing::info!(target: COUNTED, { event.kind = kind.as_str() }, "event.handled");
+                    }
+                    match published {
                         Ok(true) => counts.published += 1,
                         Ok(false) => counts.unpublished += 1,
                         Err(error) => {

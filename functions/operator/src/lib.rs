@@ -158,11 +158,10 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P> Operator<T, K, B, 
             operator.person = call.actor.person(),
             operator.call = call.route.as_str(),
             operator.reason = call.grounds.reason.as_str(),
+            operator.of_registry = call.route.is_of_registry(),
             "operator.called"
         );
-        if call.route.is_of_registry() {
-            tracing::info!(operator.call = call.route.as_str(), "registry.called");
-        } else if end.calls > self.settings.person_calls_max {
+        if !call.route.is_of_registry() && end.calls > self.settings.person_calls_max {
             tracing::warn!(
                 operator.account = call.actor.account(),
                 operator.person = call.actor.person(),

@@ -3,8 +3,8 @@
 use crate::operation::Operation;
 use aws_sdk_secretsmanager::Client;
 use bank::BankKey;
-use bank::key::KeyError;
-use bank::key_ring::Version;
+use partner::KeyError;
+use partner::key_ring::Version;
 
 /// The keys that callers sign with.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ use aws::settings::{Aws, env};
 use aws::{logging, runtime};
 use domain::policy::Policy;
 use lambda_runtime::Error;
+use message::Channel;
 use store::{Store, Tables};
 use verification::Verification;
 
@@ -20,7 +21,7 @@ async fn main() -> Result<(), Error> {
     let handler = Verification::new(
         store,
         keys,
-        aws.sms()?,
+        Channel::connect(&aws)?,
         bank::connect(aws.secrets(), env("BANK_SECRET_ID")?, &env("BANK_URL")?)?,
     );
     runtime::serve(&handler, &deployment).await

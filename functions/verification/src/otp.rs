@@ -18,7 +18,7 @@ use domain::lang::Lang;
 use domain::rebind::{Otp, OtpPurpose, Purpose};
 use domain::rejection::Rejection;
 use domain::secret::Secret;
-use domain::sms::{CardLabel, Sms, render};
+use domain::sms::{CardLabel, Message, Sms, message};
 use domain::time::Timestamp;
 use domain::transition::OtpDelivery;
 use store::client::Table;
@@ -87,8 +87,8 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         let Some(delivery) = &sent.otp_delivery else {
             return Ok(sent.reply);
         };
-        let text = text(delivery, digits);
-        let refusal = match self.sms.send(&delivery.phone, &text).await {
+        let message = message_of(delivery, digits);
+        let refusal = match self.sms.send(&delivery.phone, &message).await {
             Ok(SmsAnswer::Accepted) => return Ok(sent.reply),
             Ok(SmsAnswer::PhoneRefused) => {
                 tracing::warn!(sms.cause = "the phone is refused", "otp.not_sent");
@@ -133,7 +133,7 @@ pub(crate) fn otp_scope(loaded: &Loaded, purpose: OtpPurpose) -> OtpScope<'_> {
     }
 }
 
-fn text(delivery: &OtpDelivery, digits: &Secret<String>) -> String {
+fn message_of(delivery: &OtpDelivery, digits: &Secret<String>) -> Message {
     let card = CardLabel::from(&delivery.card);
     let sms = match (delivery.purpose, delivery.of) {
         (OtpPurpose::Identity, Purpose::Activate) => Sms::OtpIdentity { card, code: digits },
@@ -141,5 +141,5 @@ fn text(delivery: &OtpDelivery, digits: &Secret<String>) -> String {
         (OtpPurpose::Activate, _) => Sms::OtpActivateStandby { card, code: digits },
         (OtpPurpose::Card, _) => Sms::OtpCard { card, code: digits },
     };
-    render(&sms, Lang::default())
+    message(&sms, Lang::default())
 }

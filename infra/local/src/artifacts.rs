@@ -146,11 +146,56 @@ fn options(compression: Compression) -> SimpleFileOptions {
     }
 }
 
+/// The template with packages in the place of the sources, and with these values for parameters whose default is empty. `zip`: where the
+/// package of a function is.
+pub(crate) fn packaged(
+    template: &str,
+    zip: impl Fn(&str) -> String,
+    defaults: &[(&str, &str)],
+) -> String {
+    let mut parameter = "";
+    let mut text = String::with_capacity(template.len());
+    for line in template.lines() {
+        let outermost = line
+            .strip_prefix("  ")
+            .filter(|name| !name.starts_with(' '));
+        parameter = outermost.unwrap_or(parameter);
+        let default = defaults
+            .iter()
+            .find(|(name, _)| parameter.strip_suffix(':') == Some(name));
+        match (line.split_once(CODE_URI), default) {
+            (Some((indent, function)), _) => {
+                text.push_str(&format!("{indent}CodeUri: {}", zip(function)));
+            }
+            (None, Some((_, value))) if line.trim() == "Default: \"\"" => {
+                text.push_str(&format!("    Default: \"{value}\""));
+            }
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn template_deploys_the_packages() {
+        let zip = |function: &str| format!("s3://artifacts/{function}.zip");
+        let template = "  BuiltFor:\n    Default: \"\"\n  BankUrl:\n    Default: \"\"\n      CodeUri: ../functions/rebind-request\n# CodeUris\n";
+        assert_eq!(
+            packaged(template, zip, &[("BuiltFor", "arm64")]),
+            "  BuiltFor:\n    Default: \"arm64\"\n  BankUrl:\n    Default: \"\"\n      CodeUri: s3://artifacts/rebind-request.zip\n# CodeUris\n"
+        );
+        let whole = packaged(&super::template().unwrap(), zip, &[("Commit", "abc")]);
+        assert!(!whole.contains("../functions/"));
+        assert_eq!(whole.matches("CodeUri: ").count(), 15);
+        assert_eq!(whole.matches("Default: \"abc\"").count(), 1);
+    }
 
     #[test]
     fn functions_are_read_from_the_template() {

@@ -279,6 +279,32 @@ Exit codes:
         #[arg(value_name = "FUNCTION")]
         functions: Vec<String>,
     },
+
+    /// Deploy the packages into an environment of infra/samconfig.toml
+    ///
+    /// Runs `sam deploy` with the template and the zips of `cargo local package`, and with the environment's parameters. It also sets
+    /// Revision, a digest of both, so that every change publishes a version of each function and moves the alias `live` to it. Needs
+    /// the AWS SAM CLI and the credentials of the environment's account.
+    #[command(after_long_help = "\
+Leaves behind:
+  The stack in the account. On this machine nothing.
+
+Examples:
+  cargo local deploy staging
+  cargo local deploy production Canary=true LogLevel=warn
+
+Exit codes:
+  0  the stack is deployed
+  1  the environment has no account, packages are missing, or sam failed
+  2  the command line is not valid")]
+    Deploy {
+        /// The environment
+        #[arg(value_name = "ENVIRONMENT")]
+        environment: String,
+        /// Further parameters of the template, which prevail over those of the file
+        #[arg(value_name = "NAME=VALUE")]
+        parameters: Vec<String>,
+    },
 }
 
 /// The options of `up`.

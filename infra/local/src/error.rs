@@ -46,6 +46,20 @@ pub enum Error {
         /// The names in the template.
         known: String,
     },
+    /// An environment of `infra/samconfig.toml` cannot be used.
+    #[error("infra/samconfig.toml: {0}")]
+    Environment(String),
+    /// The packages of an architecture were not built.
+    #[error(
+        "there are no packages for {architecture}: run `cargo local package --arch {architecture}`, for all functions"
+    )]
+    NoPackages {
+        /// Lambda's name of the architecture.
+        architecture: String,
+    },
+    /// `sam deploy` failed.
+    #[error("sam deploy failed")]
+    Sam,
     /// Lambda's runtime cannot run an executable.
     #[error("the package would not run on Lambda: {0}")]
     Linkage(String),

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use local::stress::{self, Suite};
 use local::{
-    Architecture, Error, System, UpOptions, bench, bins, default_state_dir, demo, down, openapi,
-    package,
+    Architecture, Error, System, UpOptions, bench, bins, default_state_dir, demo, deploy, down,
+    openapi, package,
 };
 
 use cli::{Cli, Command};
@@ -55,6 +55,10 @@ async fn run(command: Command) -> Result<(), Error> {
         Command::Bins { check: false } => bins::write(),
         Command::OpenApi { check } => describe(Description::OpenApi, check),
         Command::AsyncApi { check } => describe(Description::AsyncApi, check),
+        Command::Deploy {
+            environment,
+            parameters,
+        } => deploy::run(&environment, &parameters),
         Command::Package {
             arch,
             all,

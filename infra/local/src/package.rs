@@ -10,7 +10,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::architecture::Architecture;
-use crate::artifacts::{self, CODE_URI, Compression};
+use crate::artifacts::{self, Compression};
 use crate::error::Error;
 use crate::linkage::Linkage;
 use crate::paths;
@@ -54,39 +54,14 @@ pub fn run(architectures: &[Architecture], functions: &[String]) -> Result<(), E
         if functions.is_empty() {
             let list = listed(&packages, architecture, &commit);
             write(&folder.join("packages.json"), &list)?;
-            let template = packaged(&artifacts::template()?, architecture, &commit);
+            let defaults = [("BuiltFor", architecture.name()), ("Commit", &commit)];
+            let zip = |function: &str| format!("{function}.zip");
+            let template = artifacts::packaged(&artifacts::template()?, zip, &defaults);
             write(&folder.join("template.yaml"), &template)?;
             println!("template: {}", folder.join("template.yaml").display());
         }
     }
     Ok(())
-}
-
-/// The template with the zips beside it in the place of the sources.
-fn packaged(template: &str, architecture: Architecture, commit: &str) -> String {
-    let mut parameter = "";
-    let mut text = String::with_capacity(template.len());
-    for line in template.lines() {
-        if let Some(name) = line
-            .strip_prefix("  ")
-            .filter(|name| !name.starts_with(' '))
-        {
-            parameter = name;
-        }
-        let line = match (line.split_once(CODE_URI), parameter) {
-            (Some((indent, function)), _) => format!("{indent}CodeUri: {function}.zip"),
-            (None, "BuiltFor:") if line.trim() == "Default: \"\"" => {
-                format!("    Default: {}", architecture.name())
-            }
-            (None, "Commit:") if line.trim() == "Default: \"\"" => {
-                format!("    Default: \"{commit}\"")
-            }
-            _ => line.to_owned(),
-        };
-        text.push_str(&line);
-        text.push('\n');
-    }
-    text
 }
 
 /// The list of the packages, which `rebindctl doctor --packages` compares with what is deployed.
@@ -131,11 +106,15 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
 }
 
 fn folder(architecture: Architecture) -> PathBuf {
-    let name = match architecture {
+    folder_of(match architecture {
         Architecture::Host => "host",
         named => named.name(),
-    };
-    paths::target().join("package").join(name)
+    })
+}
+
+/// Where the packages for an architecture of this name are.
+pub(crate) fn folder_of(architecture: &str) -> PathBuf {
+    paths::target().join("package").join(architecture)
 }
 
 /// Builds and zips `functions`, or all functions of the template if there are none.
@@ -309,21 +288,5 @@ mod tests {
             table(&packages),
             "function        binary MB  zip MB\nrebind-request      12.00    4.66\n"
         );
-    }
-
-    #[test]
-    fn template_deploys_the_zips() {
-        let template = "  BuiltFor:\n    Default: \"\"\n  Commit:\n    Default: \"\"\n  BankUrl:\n    Default: \"\"\n      \
-                        CodeUri: ../functions/login\n";
-        assert_eq!(
-            packaged(template, Architecture::Arm64, "abc"),
-            "  BuiltFor:\n    Default: arm64\n  Commit:\n    Default: \"abc\"\n  BankUrl:\n    Default: \"\"\n      \
-             CodeUri: login.zip\n"
-        );
-        let whole = packaged(&artifacts::template().unwrap(), Architecture::Arm64, "abc");
-        assert!(!whole.contains("../functions/"));
-        assert_eq!(whole.matches("CodeUri: ").count(), 14);
-        assert_eq!(whole.matches("Default: arm64").count(), 2);
-        assert_eq!(whole.matches("Default: \"abc\"").count(), 1);
     }
 }

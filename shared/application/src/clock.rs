@@ -14,8 +14,13 @@ static BEHIND_MS: AtomicI64 = AtomicI64::new(0);
 /// Wall-clock time. For leases and signatures only; business rules receive `now`.
 #[must_use]
 pub fn wall_clock() -> Timestamp {
-    let now_ms = system_ms().saturating_add(BEHIND_MS.load(Ordering::Relaxed));
-    Timestamp::from_epoch_s(now_ms / 1_000)
+    Timestamp::from_epoch_s(wall_clock_ms() / 1_000)
+}
+
+/// The same in milliseconds since 1970.
+#[must_use]
+pub fn wall_clock_ms() -> i64 {
+    system_ms().saturating_add(BEHIND_MS.load(Ordering::Relaxed))
 }
 
 /// Takes the time at which the gateway received a request, in milliseconds since 1970. The clock is never set back by it.

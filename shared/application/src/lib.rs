@@ -25,3 +25,6 @@ pub mod serve;
 pub mod stream;
 pub mod transact;
 pub mod usage;
+
+/// The target of a log event that is counted in metrics, and not written to the log.
+pub const COUNTED: &str = "counted";

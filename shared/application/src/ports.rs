@@ -17,6 +17,7 @@ use domain::pii::Phone;
 use domain::push::PushPlatform;
 use domain::rebind::{Mac, OtpPurpose, Rebind, Sealed};
 use domain::secret::Secret;
+use domain::sms::Message;
 use domain::time::Timestamp;
 use domain::transition::Transition;
 
@@ -302,7 +303,7 @@ pub enum SmsAnswer {
 /// Hands an SMS to the operator.
 pub trait SendSms {
     /// Sends one SMS. An error is not about the phone, and a retry may succeed.
-    async fn send(&self, phone: &Phone, text: &str) -> Result<SmsAnswer, PortError>;
+    async fn send(&self, phone: &Phone, message: &Message) -> Result<SmsAnswer, PortError>;
 }
 
 /// The data keys that a function may use. It cannot use any others.

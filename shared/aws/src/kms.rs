@@ -1,5 +1,7 @@
 //! The key service: AWS KMS.
 
+use crate::settings::{Aws, env};
+use application::crypto::Keys;
 use application::ports::{
     DataKey, HashKey, HashKeyVersions, KeyService, LogPublicKey, PortError, SignCheckpoint,
     SignInstruction,
@@ -245,4 +247,63 @@ fn kms_error<E: ProvideErrorMetadata, R>(error: SdkError<E, R>) -> PortError {
     } else {
         failed(code)
     }
+}
+
+impl Aws {
+    /// The wanted hash keys, and each data key whose variable is set.
+    ///
+    /// # Errors
+    /// `Permanent` when the variable of a wanted hash key is not set or malformed.
+    pub fn keys(&self, wanted: &[HashKey]) -> Result<Keys<Kms>, PortError> {
+        let hash_keys: Result<_, _> = wanted.iter().map(|key| hash_key(*key)).collect();
+        let data_keys = [
+            (DataKey::Card, "CARD_KEY_ID"),
+            (DataKey::Identity, "IDENTITY_KEY_ID"),
+            (DataKey::History, "HISTORY_KEY_ID"),
+        ];
+        let data_keys = data_keys
+            .into_iter()
+            .filter_map(|(key, name)| Some((key, env(name).ok()?)));
+        Ok(Keys::new(Kms::new(
+            Client::new(self.config()),
+            hash_keys?,
+            data_keys.collect(),
+        )))
+    }
+
+    /// The key in `PAYOUT_SIGNING_KEY_ID`, for payout instructions.
+    ///
+    /// # Errors
+    /// `Permanent` when the variable is not set.
+    pub fn signer(&self) -> Result<Signer, PortError> {
+        let client = Client::new(self.config());
+        Ok(Signer::new(client, env("PAYOUT_SIGNING_KEY_ID")?))
+    }
+
+    /// The key in `ANCHOR_SIGNING_KEY_ID`, for checkpoints of the log. The client does not retry, so a run signs once at most;
+    /// the next run repeats a failed signature.
+    ///
+    /// # Errors
+    /// `Permanent` when the variable is not set.
+    pub fn log_signer(&self) -> Result<Signer, PortError> {
+        let config = aws_sdk_kms::config::Builder::from(self.config());
+        let config = config
+            .retry_config(aws_smithy_types::retry::RetryConfig::disabled())
+            .build();
+        let client = Client::from_conf(config);
+        Ok(Signer::new(client, env("ANCHOR_SIGNING_KEY_ID")?))
+    }
+}
+
+/// The ids of a hash key. The variable of the previous version is empty outside a rotation.
+fn hash_key(key: HashKey) -> Result<HashKeyIds, PortError> {
+    let (current, previous) = match key {
+        HashKey::LookUp => ("LOOK_UP_KEY", "PREVIOUS_LOOK_UP_KEY_ID"),
+        HashKey::CardAndId => ("CARD_AND_ID_KEY", "PREVIOUS_CARD_AND_ID_KEY_ID"),
+        HashKey::Codes => ("CODES_KEY", "PREVIOUS_CODES_KEY_ID"),
+        HashKey::Freeze => ("FREEZE_KEY", "PREVIOUS_FREEZE_KEY_ID"),
+    };
+    HashKeyIds::parse(key, &env(current)?, &env(previous).unwrap_or_default()).ok_or_else(|| {
+        PortError::Permanent("environment", format!("{current} must be <version>=<id>"))
+    })
 }

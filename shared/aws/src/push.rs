@@ -3,6 +3,7 @@
 //! SNS disables an endpoint as soon as the platform refuses its token once, even for a temporary reason, and the app does
 //! not talk to SNS to enable it again. So an unusable endpoint is first enabled, then recreated, and only then given up.
 
+use crate::settings::{Aws, env};
 use application::ports::{ForgetPush, PortError, Pushed, SendPush};
 use aws_sdk_sns::Client;
 use aws_sdk_sns::config::http::HttpResponse;
@@ -223,6 +224,19 @@ fn push_error<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Por
         PortError::Permanent("push", code)
     } else {
         PortError::Transient("push", code)
+    }
+}
+
+impl Aws {
+    /// Push through SNS, for each platform whose application is set in `APNS_APPLICATION_ARN` or `FCM_APPLICATION_ARN`.
+    #[must_use]
+    pub fn push(&self) -> Push {
+        let optional = |name| env(name).ok();
+        Push::new(
+            self.publisher(),
+            optional("APNS_APPLICATION_ARN"),
+            optional("FCM_APPLICATION_ARN"),
+        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tests the calls to SNS and the handling of its answers, which are scripted at the SDK's HTTP boundary.
 
 use super::*;
-use crate::settings::publishing_client;
+use crate::sns::publishing_client;
 use aws_sdk_sns::config::retry::RetryConfig;
 use aws_sdk_sns::config::{BehaviorVersion, Region};
 use aws_sdk_sns::config::{Credentials, SharedCredentialsProvider};

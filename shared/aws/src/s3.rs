@@ -3,6 +3,7 @@
 //! The three operations are signed here. The SDK's client for S3 would bring more crates (checksums, event streams, a second
 //! signature algorithm), for a GET, a PUT and a listing.
 
+use crate::settings::{Aws, env, variable};
 use crate::signed::{SendError, SignedHttp, SignedReply, Unsigned};
 use application::backoff::{Backoff, Limits};
 use application::ports::{AppendLog, PortError, PutOutcome, ReadLog};
@@ -197,6 +198,27 @@ fn code(body: &[u8]) -> Option<&str> {
     code.bytes()
         .all(|byte| byte.is_ascii_alphanumeric())
         .then_some(code)
+}
+
+impl Aws {
+    /// The bucket `LOG_BUCKET`, whose host name is in `LOG_BUCKET_HOST`. With an endpoint, as in tests, the bucket's name is the
+    /// first part of the path.
+    ///
+    /// # Errors
+    /// `Permanent` when a variable is not set.
+    pub fn log_bucket(&self) -> Result<LogBucket, PortError> {
+        let (bucket, host) = (env("LOG_BUCKET")?, env("LOG_BUCKET_HOST")?);
+        let endpoint = variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL"));
+        let url = match endpoint {
+            Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
+            None => format!("https://{host}"),
+        };
+        let missing = |what: &str| PortError::Permanent("environment", format!("no {what}"));
+        let region = self.config().region().ok_or_else(|| missing("region"))?;
+        let credentials = self.config().credentials_provider();
+        let credentials = credentials.ok_or_else(|| missing("credentials"))?;
+        Ok(LogBucket::new(url, region.to_string(), credentials))
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,16 @@
 //! SMS through SNS.
 
+use crate::settings::{Aws, CONNECT_TIMEOUT_MS, PUBLISH_TIMEOUT_MS};
 use application::ports::{PortError, SendSms, SmsAnswer};
 use aws_sdk_sns::Client;
 use aws_sdk_sns::error::ProvideErrorMetadata;
 use aws_sdk_sns::types::MessageAttributeValue;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
 use domain::pii::Phone;
-use domain::sms::SmsSignature;
+use domain::sms::{Message, SmsSignature};
+use std::time::Duration;
 
 /// Sends SMS with this function's role.
 #[derive(Clone, Debug)]
@@ -23,7 +28,7 @@ impl Sns {
 }
 
 impl SendSms for Sns {
-    async fn send(&self, phone: &Phone, text: &str) -> Result<SmsAnswer, PortError> {
+    async fn send(&self, phone: &Phone, message: &Message) -> Result<SmsAnswer, PortError> {
         // SNS sends transactional messages with priority and at any time of day.
         let kind = MessageAttributeValue::builder()
             .data_type("String")
@@ -34,7 +39,7 @@ impl SendSms for Sns {
             .client
             .publish()
             .phone_number(phone.e164())
-            .message(self.signature.sign(text))
+            .message(self.signature.sign(&message.text))
             .message_attributes("AWS.SNS.SMS.SMSType", kind)
             .send()
             .await;
@@ -61,6 +66,38 @@ fn is_about_the_phone(error: &impl ProvideErrorMetadata) -> bool {
         }
         _ => false,
     }
+}
+
+impl Aws {
+    /// The client of messages.
+    pub(crate) fn publisher(&self) -> Client {
+        publishing_client(&self.config_for_messages())
+    }
+
+    /// SMS through SNS, with the signature in `SMS_SIGNATURE`.
+    ///
+    /// # Errors
+    /// `Permanent` when the signature is missing, or could be taken for a code.
+    pub fn sms(&self) -> Result<Sns, PortError> {
+        Ok(Sns::new(self.publisher(), self.sms_signature()?))
+    }
+}
+
+/// An SNS client that publishes once, with a long timeout: a retry of a publish that succeeded late would send a
+/// second message.
+pub(crate) fn publishing_client(config: &SdkConfig) -> Client {
+    let config = aws_sdk_sns::config::Builder::from(config)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_millis(CONNECT_TIMEOUT_MS))
+                .operation_timeout(Duration::from_millis(PUBLISH_TIMEOUT_MS))
+                // Must be explicit, or the builder keeps the attempt timeout of the shared configuration.
+                .disable_operation_attempt_timeout()
+                .build(),
+        )
+        .build();
+    Client::from_conf(config)
 }
 
 #[cfg(test)]

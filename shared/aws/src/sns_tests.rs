@@ -1,7 +1,7 @@
 //! Tests the signed message and the classification of SNS's answers, scripted at the SDK's HTTP boundary.
 
 use super::*;
-use crate::settings::publishing_client;
+use crate::sns::publishing_client;
 use aws_sdk_sns::config::{BehaviorVersion, Region};
 use aws_sdk_sns::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::{
@@ -70,7 +70,12 @@ async fn send(answer: Option<(u16, String)>) -> (Result<SmsAnswer, PortError>, S
     let script = Script::of(answer);
     let signature = SmsSignature::parse("示例收单").unwrap();
     let sns = Sns::new(script.client(), signature);
-    let answer = sns.send(&Phone::parse(PHONE).unwrap(), TEXT).await;
+    let message = Message {
+        template: "otp_card",
+        values: Vec::new(),
+        text: TEXT.to_owned(),
+    };
+    let answer = sns.send(&Phone::parse(PHONE).unwrap(), &message).await;
     (answer, script.form())
 }
 

@@ -1,5 +1,6 @@
 //! The queue of the log: SQS.
 
+use crate::settings::{Aws, env};
 use application::ports::{AnchorQueue, PortError, QueueAnchor, QueuedMessage};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
@@ -138,5 +139,16 @@ fn sqs_error<E: ProvideErrorMetadata, R>(error: SdkError<E, R>) -> PortError {
         unavailable(code)
     } else {
         failed(code)
+    }
+}
+
+impl Aws {
+    /// The queue in `ANCHOR_QUEUE_URL`.
+    ///
+    /// # Errors
+    /// `Permanent` when the variable is not set.
+    pub fn anchor_queue(&self) -> Result<EntryQueue, PortError> {
+        let client = Client::new(self.config());
+        Ok(EntryQueue::new(client, env("ANCHOR_QUEUE_URL")?))
     }
 }

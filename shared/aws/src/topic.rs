@@ -1,5 +1,6 @@
 //! Events for other systems through an SNS topic.
 
+use crate::settings::{Aws, env};
 use api::cloud_event::CloudEvent;
 use application::ports::{PortError, PublishEvent};
 use aws_sdk_sns::Client;
@@ -44,6 +45,18 @@ fn attribute(text: &str) -> Result<MessageAttributeValue, PortError> {
     let attribute = MessageAttributeValue::builder().data_type("String");
     let attribute = attribute.string_value(text).build();
     attribute.map_err(|error| PortError::Permanent("the topic", error.to_string()))
+}
+
+impl Aws {
+    /// The topic in `EVENTS_TOPIC_ARN`.
+    ///
+    /// # Errors
+    /// `Permanent` when the variable is not set.
+    pub fn topic(&self) -> Result<Topic, PortError> {
+        // With the usual retries: subscribers discard a second copy.
+        let client = Client::new(self.config());
+        Ok(Topic::new(client, env("EVENTS_TOPIC_ARN")?))
+    }
 }
 
 #[cfg(test)]

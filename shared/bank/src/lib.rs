@@ -1,16 +1,13 @@
-//! The bank over HTTP: messages, signatures and the client.
+//! The bank over HTTP: messages and the client. [`partner`] signs them.
 //!
 //! `infra/bank-protocol.md` is the specification for a gateway to a real provider.
 //!
 //! - [`protocol`]: the messages and their paths
-//! - [`signature`], [`key`]: how requests and replies are signed
-//! - [`key_ring`]: the versions of a key during a rotation
+//! - [`signature`]: how requests and replies are signed
 //! - [`client`]: sends a request and accepts only a verified reply
 //! - [`sandbox`]: the items that a test writes into the sandbox bank's table
 
 pub mod client;
-pub mod key;
-pub mod key_ring;
 mod port;
 pub mod protocol;
 pub mod sandbox;
@@ -18,7 +15,7 @@ pub mod signature;
 
 pub use application::ports::QueryOutcome;
 pub use client::{BankClient, Reply};
-pub use key::BankKey;
+pub use partner::PartnerKey as BankKey;
 pub use protocol::{
     CheckOutcome, CheckRequest, CheckResult, ReturnReason, TransferOutcome, TransferRequest,
 };

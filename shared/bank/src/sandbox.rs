@@ -8,10 +8,11 @@
 //!
 //! The people are fictional, so a plain hash suffices for them. Card numbers are stored as keyed hashes only.
 
-use super::key::{BankKey, sha256_hex};
+use super::BankKey;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::pii::DocumentType;
 use domain::pii::person_name::comparable;
+use partner::key::sha256_hex;
 use std::collections::HashMap;
 
 /// The text of `sandbox.json`: merchants and cards.

@@ -13,7 +13,7 @@ use super::card::{Card, UNKNOWN_BANK};
 use super::contact::ContactField;
 use super::lang::Lang;
 use super::secret::Secret;
-use super::texts;
+use super::texts::{self, Text};
 use super::time::Timestamp;
 
 /// Maximum length of one SMS part in UTF-16 units.
@@ -209,52 +209,99 @@ pub enum Sms<'a> {
     },
 }
 
-/// The text to send, at most [`MAX_UTF16_UNITS`] long with a signature. It may contain a code, so never log or store it.
-#[must_use]
-pub fn render(sms: &Sms<'_>, lang: Lang) -> String {
-    values(sms, lang)
-        .iter()
-        .fold(template(sms, lang).to_owned(), |text, (name, value)| {
-            text.replace(name, value)
-        })
+/// A message as it is handed over. It may contain a code, so it has no `Debug`: never log or store it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The name of its template in `data/sms.json`, as it is registered with the carriers.
+    pub template: &'static str,
+    /// The values of the template's placeholders, in the order of the text.
+    pub values: Vec<(&'static str, String)>,
+    /// The whole text, at most [`MAX_UTF16_UNITS`] long with a signature.
+    pub text: String,
 }
 
-fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
-    let text = match sms {
-        Sms::OtpIdentity { .. } => texts::sms::OTP_IDENTITY,
-        Sms::OtpIdentityStandby { .. } => texts::sms::OTP_IDENTITY_STANDBY,
-        Sms::OtpActivateStandby { .. } => texts::sms::OTP_ACTIVATE_STANDBY,
-        Sms::OtpCard { .. } => texts::sms::OTP_CARD,
-        Sms::Activated { .. } => texts::sms::ACTIVATED,
-        Sms::PushActivated { .. } => texts::sms::PUSH_ACTIVATED,
-        Sms::ActivatedReserved { .. } => texts::sms::ACTIVATED_RESERVED,
-        Sms::StandbyReady { .. } => texts::sms::STANDBY_READY,
-        Sms::PushStandbyReady { .. } => texts::sms::PUSH_STANDBY_READY,
-        Sms::StandbyReadyReserved { .. } => texts::sms::STANDBY_READY_RESERVED,
-        Sms::PushCodeAsked => texts::sms::PUSH_CODE_ASKED,
-        Sms::PushIdentityConfirmed => texts::sms::PUSH_IDENTITY_CONFIRMED,
-        Sms::Frozen => texts::sms::FROZEN,
-        Sms::Unfrozen => texts::sms::UNFROZEN,
-        Sms::UnfreezeProposed => texts::sms::UNFREEZE_PROPOSED,
-        Sms::ContactChangeProposed => texts::sms::CONTACT_CHANGE_PROPOSED,
-        Sms::CloseProposed => texts::sms::CLOSE_PROPOSED,
-        Sms::Closed => texts::sms::CLOSED,
-        Sms::CodeGuessed => texts::sms::CODE_GUESSED,
-        Sms::FreezeCodeGuessed => texts::sms::FREEZE_CODE_GUESSED,
-        Sms::Reverted { .. } => texts::sms::REVERTED,
-        Sms::Rejected { .. } => texts::sms::REJECTED,
-        Sms::PayoutReturned { .. } => texts::sms::PAYOUT_RETURNED,
-        Sms::SettlementChanged { .. } => texts::sms::SETTLEMENT_CHANGED,
-        Sms::PushSettlementChanged { .. } => texts::sms::PUSH_SETTLEMENT_CHANGED,
-        Sms::SettlementDropped { .. } => texts::sms::SETTLEMENT_DROPPED,
-        Sms::SecurityChanged { .. } => texts::sms::SECURITY_CHANGED,
-        Sms::PushSecurityChanged { .. } => texts::sms::PUSH_SECURITY_CHANGED,
-        Sms::CooldownEnded => texts::sms::COOLDOWN_ENDED,
-        Sms::PushTargetChanged { .. } => texts::sms::PUSH_TARGET_CHANGED,
-        Sms::PushTargetRemoved { .. } => texts::sms::PUSH_TARGET_REMOVED,
-        Sms::DeviceAdded { .. } => texts::sms::DEVICE_ADDED,
-    };
-    text.in_lang(lang)
+/// The message to send.
+#[must_use]
+pub fn message(sms: &Sms<'_>, lang: Lang) -> Message {
+    let template = template(sms);
+    let mut text = template.in_lang(lang).to_owned();
+    let mut values = values(sms, lang);
+    // A text in one language may do without a value.
+    values.retain(|(placeholder, _)| text.contains(placeholder));
+    values.sort_by_key(|(placeholder, _)| text.find(placeholder));
+    for (placeholder, value) in &values {
+        text = text.replace(placeholder, value);
+    }
+    let values = values.into_iter();
+    let values = values.map(|(placeholder, value)| (placeholder.trim_matches(['{', '}']), value));
+    Message {
+        template: template.name,
+        values: values.collect(),
+        text,
+    }
+}
+
+/// The text of a registered template with these values. `None` for an unknown template, or unless the values are those of its
+/// placeholders in their order: what a provider refuses.
+#[must_use]
+pub fn filled(template: &str, values: &[(&str, &str)], lang: Lang) -> Option<String> {
+    let known = texts::sms::ALL.iter().find(|text| text.name == template)?;
+    let mut rest = known.in_lang(lang);
+    let mut text = String::new();
+    for (name, value) in values {
+        let (before, after) = rest.split_once('{')?;
+        let (placeholder, after) = after.split_once('}')?;
+        if placeholder != *name {
+            return None;
+        }
+        text.push_str(before);
+        text.push_str(value);
+        rest = after;
+    }
+    (!rest.contains('{')).then(|| text + rest)
+}
+
+/// Its text.
+#[must_use]
+pub fn render(sms: &Sms<'_>, lang: Lang) -> String {
+    message(sms, lang).text
+}
+
+const fn template(sms: &Sms<'_>) -> &'static Text {
+    match sms {
+        Sms::OtpIdentity { .. } => &texts::sms::OTP_IDENTITY,
+        Sms::OtpIdentityStandby { .. } => &texts::sms::OTP_IDENTITY_STANDBY,
+        Sms::OtpActivateStandby { .. } => &texts::sms::OTP_ACTIVATE_STANDBY,
+        Sms::OtpCard { .. } => &texts::sms::OTP_CARD,
+        Sms::Activated { .. } => &texts::sms::ACTIVATED,
+        Sms::PushActivated { .. } => &texts::sms::PUSH_ACTIVATED,
+        Sms::ActivatedReserved { .. } => &texts::sms::ACTIVATED_RESERVED,
+        Sms::StandbyReady { .. } => &texts::sms::STANDBY_READY,
+        Sms::PushStandbyReady { .. } => &texts::sms::PUSH_STANDBY_READY,
+        Sms::StandbyReadyReserved { .. } => &texts::sms::STANDBY_READY_RESERVED,
+        Sms::PushCodeAsked => &texts::sms::PUSH_CODE_ASKED,
+        Sms::PushIdentityConfirmed => &texts::sms::PUSH_IDENTITY_CONFIRMED,
+        Sms::Frozen => &texts::sms::FROZEN,
+        Sms::Unfrozen => &texts::sms::UNFROZEN,
+        Sms::UnfreezeProposed => &texts::sms::UNFREEZE_PROPOSED,
+        Sms::ContactChangeProposed => &texts::sms::CONTACT_CHANGE_PROPOSED,
+        Sms::CloseProposed => &texts::sms::CLOSE_PROPOSED,
+        Sms::Closed => &texts::sms::CLOSED,
+        Sms::CodeGuessed => &texts::sms::CODE_GUESSED,
+        Sms::FreezeCodeGuessed => &texts::sms::FREEZE_CODE_GUESSED,
+        Sms::Reverted { .. } => &texts::sms::REVERTED,
+        Sms::Rejected { .. } => &texts::sms::REJECTED,
+        Sms::PayoutReturned { .. } => &texts::sms::PAYOUT_RETURNED,
+        Sms::SettlementChanged { .. } => &texts::sms::SETTLEMENT_CHANGED,
+        Sms::PushSettlementChanged { .. } => &texts::sms::PUSH_SETTLEMENT_CHANGED,
+        Sms::SettlementDropped { .. } => &texts::sms::SETTLEMENT_DROPPED,
+        Sms::SecurityChanged { .. } => &texts::sms::SECURITY_CHANGED,
+        Sms::PushSecurityChanged { .. } => &texts::sms::PUSH_SECURITY_CHANGED,
+        Sms::CooldownEnded => &texts::sms::COOLDOWN_ENDED,
+        Sms::PushTargetChanged { .. } => &texts::sms::PUSH_TARGET_CHANGED,
+        Sms::PushTargetRemoved { .. } => &texts::sms::PUSH_TARGET_REMOVED,
+        Sms::DeviceAdded { .. } => &texts::sms::DEVICE_ADDED,
+    }
 }
 
 fn card_values(card: CardLabel<'_>, lang: Lang) -> Vec<Placed> {

@@ -151,10 +151,14 @@ fn every_template_is_used_and_filled() {
         let texts = file.remove(id).unwrap();
         assert_eq!(texts.as_object().unwrap().len(), Lang::ALL.len(), "{id}");
         for &lang in Lang::ALL {
-            assert_eq!(texts[lang.as_str()], template(sms, lang), "{id} {lang}");
+            assert_eq!(
+                texts[lang.as_str()],
+                template(sms).in_lang(lang),
+                "{id} {lang}"
+            );
             for (name, _) in values(sms, lang) {
                 assert_eq!(
-                    template(sms, lang).matches(name).count(),
+                    template(sms).in_lang(lang).matches(name).count(),
                     1,
                     "{id} {lang} {name}"
                 );
@@ -359,4 +363,31 @@ fn long_bank_name_is_truncated_with_ellipsis() {
     assert_eq!(bank((&card(Some("KORLABANK"))).into(), Lang::En), "KORLAB…");
     assert_eq!(bank((&card(None)).into(), Lang::ZhCn), "其他银行");
     assert_eq!(bank((&card(None)).into(), Lang::En), "card");
+}
+
+/// What a provider with registered templates makes of template and values is the text.
+#[test]
+fn template_and_values_say_what_the_text_says() {
+    for card in [card(Some("ICBC")), card(None)] {
+        each(&card, |sms, id| {
+            for lang in [Lang::ZhCn, Lang::En] {
+                let Message {
+                    template,
+                    values,
+                    text,
+                } = message(sms, lang);
+                assert_eq!(template, id);
+                let values: Vec<(&str, &str)> = values
+                    .iter()
+                    .map(|(name, value)| (*name, value.as_str()))
+                    .collect();
+                assert_eq!(filled(id, &values, lang), Some(text), "{id} {lang}");
+                if let Some((_, fewer)) = values.split_last() {
+                    assert_eq!(filled(id, fewer, lang), None, "{id} {lang}");
+                }
+            }
+        });
+    }
+    assert_eq!(filled("otp", &[], Lang::ZhCn), None);
+    assert_eq!(filled("frozen", &[("code", "1")], Lang::ZhCn), None);
 }

@@ -5,6 +5,8 @@ use super::lang::Lang;
 
 /// One text in every language.
 pub(crate) struct Text {
+    /// Its name in the file.
+    pub(crate) name: &'static str,
     zh_cn: &'static str,
     en: &'static str,
 }

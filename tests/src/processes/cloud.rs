@@ -7,7 +7,9 @@
 
 use crate::history;
 use crate::processes::server::{Answer, Server, serve_with};
-use crate::processes::template::{BANK_TABLE, RECORD_TABLE, TABLE, Template, topic_arn};
+use crate::processes::template::{
+    BANK_TABLE, OUTBOX_TABLE, RECORD_TABLE, TABLE, Template, topic_arn,
+};
 use crate::processes::traffic::Traffic;
 use crate::transport::unsigned;
 use application::crypto::Keys;
@@ -237,6 +239,7 @@ impl Cloud {
             (TABLE, "Table"),
             (RECORD_TABLE, "RecordTable"),
             (BANK_TABLE, "SandboxBankTable"),
+            (OUTBOX_TABLE, "OutboxTable"),
         ] {
             let table = template.table(resource, name);
             database

@@ -12,7 +12,7 @@ pub mod tls;
 pub mod traffic;
 
 use crate::published::insertions;
-use crate::transport::{HttpCall, Reply, Transport};
+use crate::transport::{HttpCall, Reply, Transport, unsigned};
 use bytes::Bytes;
 pub use cloud::{Cloud, Kill};
 use http::{HeaderMap, Request, Response};
@@ -25,7 +25,7 @@ use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
-use template::{Deployed, Route, Template};
+use template::{Deployed, OUTBOX_TABLE, Route, Template};
 use tls::LocalTls;
 use tokio::sync::Semaphore;
 
@@ -66,6 +66,8 @@ pub struct Options {
     pub variants: Vec<Variant>,
     /// Variables that prevail over those of the template.
     pub settings: Vec<(&'static str, String)>,
+    /// The channel of SMS; `None` is SNS, as in the template.
+    pub channel: Option<&'static str>,
 }
 
 impl Default for Options {
@@ -77,6 +79,7 @@ impl Default for Options {
             binaries: BTreeMap::new(),
             variants: Vec::new(),
             settings: Vec::new(),
+            channel: None,
         }
     }
 }
@@ -109,6 +112,7 @@ struct Inner {
     bank_url: String,
     /// Variables that prevail over those of the template.
     variables: Vec<(&'static str, String)>,
+    channel: Option<&'static str>,
     started: AtomicU64,
     /// The pids of the running processes, by name.
     running: Mutex<BTreeMap<String, u32>>,
@@ -162,6 +166,7 @@ impl Processes {
             functions,
             bank_url: bank.url.clone(),
             variables,
+            channel: options.channel,
             started: AtomicU64::new(0),
             running: Mutex::default(),
             log: Log::default(),
@@ -209,6 +214,16 @@ impl Processes {
         kill: Option<Kill>,
     ) -> (Outcome, Vec<String>) {
         self.inner.invoke(function, event, kill).await
+    }
+
+    /// The SMS to a phone in the outbox, oldest first, without the signature.
+    fn kept(&self, phone: &str) -> Vec<String> {
+        let mut kept = self.cloud.items(OUTBOX_TABLE);
+        kept.retain(|item| item["pk"]["S"] == phone);
+        let at = |item: &Value| item["at"]["N"].as_str().unwrap().parse::<u64>().unwrap();
+        kept.sort_by_key(at);
+        let texts = kept.iter().map(|item| item["text"]["S"].as_str().unwrap());
+        texts.map(unsigned).collect()
     }
 
     /// The function behind a request's route.
@@ -355,10 +370,16 @@ impl Inner {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", function.deployed.name);
         let variables = self.variables.iter();
-        let variables: Vec<_> = variables
+        let mut variables: Vec<_> = variables
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
         let bank = format!("{}/{name}", self.bank_url);
+        if let Some(channel) = self.channel {
+            variables.push(("MESSAGE_CHANNEL", channel));
+            variables.push(("GATEWAY_URL", &bank));
+            variables.push(("GATEWAY_SECRET_ID", "GatewaySecret"));
+            variables.push(("OUTBOX_TABLE", OUTBOX_TABLE));
+        }
         let (binary, deployed) = (&function.binary, &function.deployed);
         let process = Process::start(name, binary, deployed, &variables, &bank, &self.log).await;
         let mut running = self.running.lock().unwrap();
@@ -366,17 +387,23 @@ impl Inner {
         process
     }
 
-    /// The bank's function URL. Its path begins with the name of the calling process, so that the call is attributed to it.
+    /// The function URLs of the bank and of the gateway for messages. The path begins with the name of the calling process, so that the
+    /// call is attributed to it.
     async fn bank(&self, request: Request<Bytes>) -> Option<Answer> {
         self.cloud.traffic.request(&self.bank_url, &request);
         let path = request.uri().path().trim_start_matches('/').to_owned();
-        let (caller, path) = path.split_once('/')?;
+        let (caller, _) = path.split_once('/')?;
+        let path = &path[caller.len()..];
         let headers = text_of(request.headers());
         let body = std::str::from_utf8(request.body()).ok()?;
-        let mut event = HttpCall::new("POST", &format!("/{path}")).event();
+        let mut event = HttpCall::new("POST", path).event();
         event["headers"] = json!(headers);
         event["body"] = json!(body);
-        let asked = async { self.invoke("sandbox-bank", &event, None).await.0 };
+        let peer = match path == message::protocol::PATH {
+            true => "sandbox-gateway",
+            false => "sandbox-bank",
+        };
+        let asked = async { self.invoke(peer, &event, None).await.0 };
         // Boxed, because an invocation of the bank is nested in that of its caller.
         let asked: std::pin::Pin<Box<dyn Future<Output = Outcome> + Send + '_>> = Box::pin(asked);
         let outcome = self
@@ -457,7 +484,10 @@ impl Transport for Processes {
     }
 
     async fn sms(&self, phone: &str) -> Vec<String> {
-        self.cloud.texts.to(phone)
+        match self.inner.channel {
+            None | Some("sns") => self.cloud.texts.to(phone),
+            Some(_) => self.kept(phone),
+        }
     }
 
     async fn statement(&self, card: &str) -> Vec<Value> {

@@ -13,6 +13,7 @@
 
 mod aftermath;
 mod agreement;
+mod alarms;
 mod anchoring;
 mod banners;
 mod card_check;

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod channels;
 mod picture;
 mod starts;
 mod survives;

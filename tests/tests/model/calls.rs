@@ -16,6 +16,7 @@ use domain::decide::BankAnswer;
 use domain::pii::Phone;
 use domain::push::PushPlatform;
 use domain::secret::Secret;
+use domain::sms::Message;
 use domain::transfer::TransferAnswer;
 use std::cell::{Cell, RefCell};
 use std::collections::hash_map::DefaultHasher;
@@ -300,8 +301,8 @@ impl Table for Ports {
 }
 
 impl SendSms for Ports {
-    async fn send(&self, phone: &Phone, text: &str) -> Result<SmsAnswer, PortError> {
-        let (phone, text) = (phone.e164().to_owned(), text.to_owned());
+    async fn send(&self, phone: &Phone, message: &Message) -> Result<SmsAnswer, PortError> {
+        let (phone, text) = (phone.e164().to_owned(), message.text.clone());
         match &*self.tape.call(Call::Sms { phone, text }).await {
             Answer::Sent => Ok(SmsAnswer::Accepted),
             Answer::Lost => Err(lost()),

@@ -4,6 +4,7 @@ use application::ports::{PortError, Pushed, SendPush, SendSms, SmsAnswer};
 use domain::pii::Phone;
 use domain::push::PushPlatform;
 use domain::secret::Secret;
+use domain::sms::Message;
 use domain::time::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -153,8 +154,8 @@ impl Sns {
 }
 
 impl SendSms for Sns {
-    async fn send(&self, phone: &Phone, text: &str) -> Result<SmsAnswer, PortError> {
-        self.publish(phone.e164(), text, self.sms.send(phone, text))
+    async fn send(&self, phone: &Phone, message: &Message) -> Result<SmsAnswer, PortError> {
+        self.publish(phone.e164(), &message.text, self.sms.send(phone, message))
             .await
     }
 }

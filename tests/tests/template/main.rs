@@ -6,9 +6,11 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod alarms;
 mod log;
 mod operators;
 mod policies;
+mod versions;
 mod walk;
 
 use domain::error_code::ErrorCode;
@@ -262,13 +264,14 @@ fn roles_hold_only_policy_and_log() {
             ],
         })
     );
-    // Three more roles stand outside the loop: the sandbox bank's and those of the schedules.
+    // Four more roles stand outside the loop: those of the simulated services and of the schedules.
     assert_eq!(
         of_kind("AWS::IAM::Role"),
         [
             "AnchorScheduleRole",
             "CleanupScheduleRole",
-            "SandboxBankRole"
+            "SandboxBankRole",
+            "SandboxGatewayRole"
         ]
         .into()
     );
@@ -278,7 +281,7 @@ fn roles_hold_only_policy_and_log() {
     assert_eq!(
         *schedule,
         json!([{"PolicyName": "cleanup-schedule", "PolicyDocument": {"Version": "2012-10-17", "Statement": [
-            may("lambda:InvokeFunction", "CooldownCleanupFunction.Arn"),
+            may("lambda:InvokeFunction", "CooldownCleanupFunction.Alias"),
             may("sqs:SendMessage", "CleanupFailures.Arn"),
         ]}}])
     );
@@ -286,7 +289,7 @@ fn roles_hold_only_policy_and_log() {
     assert_eq!(
         *schedule,
         json!([{"PolicyName": "anchor-schedule", "PolicyDocument": {"Version": "2012-10-17", "Statement": [
-            may("lambda:InvokeFunction", "AnchorFunction.Arn"),
+            may("lambda:InvokeFunction", "AnchorFunction.Alias"),
         ]}}])
     );
     for function in FUNCTIONS {
@@ -435,50 +438,4 @@ fn topic_admits_its_function_and_systems() {
             ["SubscribersElsewhere", others, "AWS::NoValue"],
         ])
     );
-}
-
-/// The alarms depend on names that the functions log.
-#[test]
-fn alarms_watch_what_the_functions_log() {
-    let resources = &template()["Resources"];
-    let source = |logs: &Value| match logs.as_str() {
-        Some("PayoutsLogs") => include_str!("../../../functions/payouts/src/lib.rs"),
-        Some("OperatorLogs") => include_str!("../../../functions/operator/src/lib.rs"),
-        Some("CooldownCleanupLogs") => {
-            include_str!("../../../functions/cooldown-cleanup/src/poll.rs")
-        }
-        Some("EventsLogs") => include_str!("../../../functions/events/src/lib.rs"),
-        other => panic!("{other:?}"),
-    };
-    let resources_of = |kind: &'static str| {
-        let all = resources.as_object().unwrap().values();
-        let of = all.filter(move |resource| resource["Type"] == kind);
-        of.map(|resource| &resource["Properties"])
-    };
-    let mut filters = 0;
-    for metric in resources_of("AWS::Logs::MetricFilter") {
-        let pattern = metric["FilterPattern"].as_str().unwrap();
-        let (_, logged) = pattern.split_once("$.message = \"").unwrap();
-        let (logged, _) = logged.split_once('"').unwrap();
-        let source = source(&metric["LogGroupName"]);
-        assert!(source.contains(&format!("\"{logged}\"")), "{logged}");
-        let transformation = &metric["MetricTransformations"][0];
-        let watches = |alarm: &&Value| {
-            alarm["MetricName"] == transformation["MetricName"]
-                && alarm["Namespace"] == transformation["MetricNamespace"]
-        };
-        let alarms = resources_of("AWS::CloudWatch::Alarm").filter(watches);
-        assert_eq!(alarms.count(), 1, "{logged}");
-        filters += 1;
-    }
-    assert!(filters >= 7, "{filters} metric filters");
-    let late = &resources["EventsLateAlarm"]["Properties"];
-    assert_eq!(
-        late["Dimensions"],
-        json!([{"Name": "FunctionName", "Value": "EventsFunction"}])
-    );
-    for alarm in resources_of("AWS::CloudWatch::Alarm") {
-        let action = json!(["Alarmed", "AlarmTopicArn", "AWS::NoValue"]);
-        assert_eq!(alarm["AlarmActions"], json!([action]));
-    }
 }

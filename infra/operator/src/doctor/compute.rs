@@ -37,7 +37,7 @@ impl Packages {
     }
 }
 
-/// Judges a function, from `GetFunctionConfiguration`.
+/// Judges the version of a function that callers get, from `GetFunctionConfiguration`.
 pub(super) fn function(
     logical_id: &str,
     answer: &Value,

@@ -205,7 +205,11 @@ impl Examination<'_> {
 
     async fn compute(&mut self, packages: Option<&Packages>) {
         let stack = self.stack;
-        let path = |name: &str| json!(format!("/2015-03-31/functions/{name}/configuration"));
+        let path = |name: &str| {
+            json!(format!(
+                "/2015-03-31/functions/{name}/configuration?Qualifier=live"
+            ))
+        };
         let judge =
             |subject: &str, answer: &Value| compute::function(subject, answer, stack, packages);
         let question = (LAMBDA, "GetFunctionConfiguration");

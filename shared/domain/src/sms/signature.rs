@@ -32,6 +32,12 @@ impl SmsSignature {
         fits.then(|| Self(text.to_owned()))
     }
 
+    /// The registered name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
     /// The text with the signature in front.
     #[must_use]
     pub fn sign(&self, text: &str) -> String {

@@ -73,8 +73,8 @@ impl Secrets {
     }
 }
 
-fn key(fill: &str) -> BankKey {
-    BankKey::from_secret_text(&fill.repeat(64)).unwrap()
+fn key(fill: &str) -> PartnerKey {
+    PartnerKey::from_secret_text(&fill.repeat(64)).unwrap()
 }
 
 /// Lets the held key look this old.

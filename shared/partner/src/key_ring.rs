@@ -1,8 +1,8 @@
 //! The keys of a secret: the current one, and during a rotation the previous one.
 //!
-//! The acquirer and the bank do not change a key at the same moment, and an execution environment lives for hours.
+//! The acquirer and its partner do not change a key at the same moment, and an execution environment lives for hours.
 
-use super::key::{BankKey, KeyError};
+use super::key::{KeyError, PartnerKey};
 use application::clock::wall_clock;
 use aws_sdk_secretsmanager::Client;
 use domain::time::Timestamp;
@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 /// A key is read again after this time, in seconds.
 pub const KEY_TTL_S: i64 = 300;
-/// After the bank refused a key, its secret is not read again within this time, in seconds.
+/// After the partner refused a key, its secret is not read again within this time, in seconds.
 const REREAD_S: i64 = 60;
 
 /// Which version of a secret.
@@ -38,33 +38,36 @@ fn age_s(now: Timestamp, at: Timestamp) -> i64 {
 #[derive(Debug)]
 enum Source {
     /// A key that never changes.
-    Fixed(BankKey),
+    Fixed(PartnerKey),
     /// A secret of Secrets Manager.
     Secret(Client, String),
 }
 
 #[derive(Debug)]
 struct Held {
-    key: BankKey,
+    key: PartnerKey,
     read_at: Timestamp,
     reread_at: Option<Timestamp>,
 }
 
 /// The key that this system signs with.
 #[derive(Debug)]
-pub(super) struct KeyRing {
+pub struct KeyRing {
     source: Source,
     held: Mutex<Option<Held>>,
 }
 
 impl KeyRing {
-    pub(super) fn fixed(key: BankKey) -> Self {
+    /// A key that never changes.
+    #[must_use]
+    pub fn fixed(key: PartnerKey) -> Self {
         Self::of(Source::Fixed(key))
     }
 
     /// Reads a secret when its key is first needed. A function that starts for another step must neither wait for it nor fail
     /// without it.
-    pub(super) fn of_secret(secrets: Client, secret_id: String) -> Self {
+    #[must_use]
+    pub fn of_secret(secrets: Client, secret_id: String) -> Self {
         Self::of(Source::Secret(secrets, secret_id))
     }
 
@@ -76,7 +79,7 @@ impl KeyRing {
     }
 
     /// The key to sign with. A key that cannot be read again stays in use.
-    pub(super) async fn key(&self) -> Result<BankKey, KeyError> {
+    pub(crate) async fn key(&self) -> Result<PartnerKey, KeyError> {
         let now = wall_clock();
         let mut slot = self.held.lock().await;
         let Some(held) = slot.as_mut() else {
@@ -92,16 +95,16 @@ impl KeyRing {
         if !(0..KEY_TTL_S).contains(&age_s(now, held.read_at)) {
             match self.read(Version::Current).await {
                 Ok(key) => held.key = key,
-                Err(error) => tracing::warn!(bank.fault = %error, "bank_key.not_read"),
+                Err(error) => tracing::warn!(partner.fault = %error, "partner_key.not_read"),
             }
             held.read_at = now;
         }
         Ok(held.key.clone())
     }
 
-    /// Another key, after the bank has refused this one: the newest, if it has changed, or the previous one, if the bank does not
+    /// Another key, after the partner has refused this one: the newest, if it has changed, or the previous one, if the partner does not
     /// know the newest yet.
-    pub(super) async fn instead_of(&self, refused: &BankKey) -> Option<BankKey> {
+    pub(crate) async fn instead_of(&self, refused: &PartnerKey) -> Option<PartnerKey> {
         let now = wall_clock();
         let mut slot = self.held.lock().await;
         let held = slot.as_mut()?;
@@ -116,10 +119,10 @@ impl KeyRing {
         for version in [Version::Current, Version::Previous] {
             let read = self.read(version).await;
             if let Ok(key) = read.inspect_err(|error| {
-                tracing::warn!(bank.fault = %error, "bank_key.not_read");
+                tracing::warn!(partner.fault = %error, "partner_key.not_read");
             }) && !key.is_same(refused)
             {
-                tracing::warn!(bank.key_version = version.stage(), "bank_key.changed");
+                tracing::warn!(partner.key_version = version.stage(), "partner_key.changed");
                 held.key = key.clone();
                 held.read_at = now;
                 return Some(key);
@@ -128,15 +131,15 @@ impl KeyRing {
         None
     }
 
-    async fn read(&self, version: Version) -> Result<BankKey, KeyError> {
+    async fn read(&self, version: Version) -> Result<PartnerKey, KeyError> {
         match &self.source {
             Source::Fixed(key) => Ok(key.clone()),
-            Source::Secret(client, id) => BankKey::load(client, id, version).await,
+            Source::Secret(client, id) => PartnerKey::load(client, id, version).await,
         }
     }
 }
 
-impl BankKey {
+impl PartnerKey {
     /// Reads a version of a secret.
     ///
     /// # Errors
