@@ -175,12 +175,12 @@ impl Caller {
             .await
     }
 
-    /// Invokes a function synchronously and returns its reply.
+    /// Invokes the alias of a function synchronously and returns its reply.
     ///
     /// # Errors
     /// The type and the text of the function's error.
     pub async fn run(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
-        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let path = format!("/2015-03-31/functions/{function}/invocations?Qualifier=live");
         let reply = self.rest("lambda", &Method::POST, &path, event).await;
         assert_eq!(reply.status, 200, "{function} must be invocable");
         let failed = reply.headers.contains_key("x-amz-function-error");
@@ -192,12 +192,12 @@ impl Caller {
         Err((part("errorType"), part("errorMessage")))
     }
 
-    /// Invokes a function with an empty event and discards the reply.
+    /// Invokes the alias of a function with an empty event and discards the reply.
     ///
     /// # Errors
     /// The error code, if the role may not invoke the function.
     pub async fn invoke(&self, function: &str) -> Result<(), String> {
-        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let path = format!("/2015-03-31/functions/{function}:live/invocations");
         let reply = self.rest("lambda", &Method::POST, &path, &json!({})).await;
         if reply.status == 200 {
             return Ok(());

@@ -41,12 +41,12 @@ impl Cloud {
         }
     }
 
-    /// Invokes a function and returns its reply.
+    /// Invokes the alias of a function and returns its reply.
     ///
     /// # Errors
     /// When the call fails, or the function returns an error: the call's status and the error document.
     pub async fn invoke(&self, function: &str, event: &Value) -> Result<Value, Error> {
-        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let path = format!("/2015-03-31/functions/{function}/invocations?Qualifier=live");
         let body = Bytes::from(event.to_string());
         let reply = self
             .call(

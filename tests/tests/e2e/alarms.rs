@@ -170,7 +170,9 @@ pub async fn alarms_follow_what_was_written(live: &LocalCloud) {
         }
     }
     let total = written.len();
-    goes_off(live, "CleanupRunsAlarm").await; // there is no metric yet
+    let one_run = written_for(|| tracing::info!("cleanup.finished"));
+    put(live, &one_run, 0).await;
+    goes_off(live, "CleanupRunsAlarm").await;
     put(live, &written, 0).await;
     for alarm in ["OperationFailedAlarm", "ReleaseLimitAlarm", "FreezesAlarm"] {
         goes_off(live, alarm).await;

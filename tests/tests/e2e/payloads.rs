@@ -335,7 +335,7 @@ impl Probe {
             mapping["FunctionArn"]
                 .as_str()
                 .unwrap()
-                .ends_with(notification)
+                .ends_with(&format!("{notification}:live"))
         });
         let ours = ours.unwrap();
         let mut mine =

@@ -5,6 +5,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 use tests::aws::element;
 use tests::iam_policy::logical_name;
 use tests::local_cloud::{App, LocalCloud};
@@ -307,11 +308,22 @@ pub fn in_new_process<'l>(
     }
 }
 
-/// Sets the function's configuration to its current value, which ends its processes.
+/// Moves the function's alias to a new version, which has no process yet.
 async fn end_processes(live: &LocalCloud, function: &str) {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = &live.system.endpoints().functions[function];
-    let path = format!("/2015-03-31/functions/{name}/configuration");
-    let same = json!({"Handler": "bootstrap"});
-    let reply = live.root.rest("lambda", &Method::PUT, &path, &same).await;
-    assert_eq!(reply.status, 200, "{function}");
+    let path = format!("/2015-03-31/functions/{name}");
+    let call = async |method, end: &str, body: Value| {
+        let path = format!("{path}/{end}");
+        let reply = live.root.rest("lambda", &method, &path, &body).await;
+        assert!([200, 201].contains(&reply.status), "{function}: {end}");
+        reply.json().unwrap()
+    };
+    // A version is published only after a change.
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let change = json!({ "Description": format!("version {number} of the tests") });
+    call(Method::PUT, "configuration", change).await;
+    let version = call(Method::POST, "versions", json!({})).await;
+    let moved = json!({"FunctionVersion": version["Version"]});
+    call(Method::PUT, "aliases/live", moved).await;
 }
