@@ -281,16 +281,27 @@ fn each_route_literal_occurs_once() {
 }
 
 /// What each shared crate may use of the others.
-const INWARDS: [(&str, &[&str]); 9] = [
+const INWARDS: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("transparency", &[]),
     ("jose", &[]),
     ("api", &["domain"]),
     ("application", &["domain", "api", "transparency"]),
     ("store", &["domain", "api", "application", "transparency"]),
-    ("bank", &["domain", "api", "application", "transparency"]),
+    (
+        "partner",
+        &["domain", "api", "application", "transparency"],
+    ),
+    (
+        "bank",
+        &["domain", "api", "application", "transparency", "partner"],
+    ),
     ("aws", &["domain", "api", "application", "transparency"]),
     ("proof", &["domain", "api", "application", "transparency"]),
+    (
+        "message",
+        &["domain", "api", "application", "transparency", "aws", "partner"],
+    ),
 ];
 
 #[test]

@@ -308,7 +308,7 @@ pub fn in_new_process<'l>(
     }
 }
 
-/// Moves the function's alias to a new version, which has no process yet.
+/// Moves the function's alias to a new version, which has no process yet, and ends those of the version before.
 async fn end_processes(live: &LocalCloud, function: &str) {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = &live.system.endpoints().functions[function];
@@ -319,6 +319,7 @@ async fn end_processes(live: &LocalCloud, function: &str) {
         assert!([200, 201].contains(&reply.status), "{function}: {end}");
         reply.json().unwrap()
     };
+    let before = call(Method::GET, "aliases/live", Value::Null).await;
     // A version is published only after a change.
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let change = json!({ "Description": format!("version {number} of the tests") });
@@ -326,4 +327,8 @@ async fn end_processes(live: &LocalCloud, function: &str) {
     let version = call(Method::POST, "versions", json!({})).await;
     let moved = json!({"FunctionVersion": version["Version"]});
     call(Method::PUT, "aliases/live", moved).await;
+    let before = before["FunctionVersion"].as_str().unwrap();
+    let path = format!("{path}?Qualifier={before}");
+    let deleted = live.root.rest("lambda", &Method::DELETE, &path, &Value::Null).await;
+    assert_eq!(deleted.status, 204, "{function}: version {before}");
 }
