@@ -288,10 +288,7 @@ const INWARDS: [(&str, &[&str]); 11] = [
     ("api", &["domain"]),
     ("application", &["domain", "api", "transparency"]),
     ("store", &["domain", "api", "application", "transparency"]),
-    (
-        "partner",
-        &["domain", "api", "application", "transparency"],
-    ),
+    ("partner", &["domain", "api", "application", "transparency"]),
     (
         "bank",
         &["domain", "api", "application", "transparency", "partner"],
@@ -300,7 +297,14 @@ const INWARDS: [(&str, &[&str]); 11] = [
     ("proof", &["domain", "api", "application", "transparency"]),
     (
         "message",
-        &["domain", "api", "application", "transparency", "aws", "partner"],
+        &[
+            "domain",
+            "api",
+            "application",
+            "transparency",
+            "aws",
+            "partner",
+        ],
     ),
 ];
 

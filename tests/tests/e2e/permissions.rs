@@ -329,6 +329,9 @@ async fn end_processes(live: &LocalCloud, function: &str) {
     call(Method::PUT, "aliases/live", moved).await;
     let before = before["FunctionVersion"].as_str().unwrap();
     let path = format!("{path}?Qualifier={before}");
-    let deleted = live.root.rest("lambda", &Method::DELETE, &path, &Value::Null).await;
+    let deleted = live
+        .root
+        .rest("lambda", &Method::DELETE, &path, &Value::Null)
+        .await;
     assert_eq!(deleted.status, 204, "{function}: version {before}");
 }

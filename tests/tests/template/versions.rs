@@ -1,4 +1,4 @@
-//! Versions live side by side: whoever calls a function calls its alias, and each deployment moves it.
+//! Versions live side by side: every caller uses the alias of a function, and each deployment moves it.
 
 use serde_json::Value;
 use tests::iam_policy::template;
