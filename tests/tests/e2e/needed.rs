@@ -7,8 +7,8 @@
 use crate::cleanup::{bank_answers_readably, in_year};
 use crate::operators::{closed_long_ago, erasure_proposed};
 use crate::permissions::{
-    DENIED, DENIED_IN_INIT, Probe, REFUSED, Role, asked, asked_until, in_new_process, invoked,
-    probe, read, step,
+    DENIED, DENIED_IN_INIT, HTTP, Probe, REFUSED, Role, asked, asked_until, in_new_process,
+    invoked, probe, read, read_output, step,
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error_code::ErrorCode;
@@ -143,7 +143,7 @@ async fn try_all(live: &LocalCloud, function: &str, probes: Vec<Probe<'_>>) -> T
 async fn every_refusal_is_in_the_log(live: &LocalCloud) {
     let refused: BTreeSet<String> = std::mem::take(&mut *REFUSED.lock().unwrap());
     assert!(refused.len() > 25, "{} refusals", refused.len());
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let mut missing = refused.clone();
         for line in live.log_lines().await {
@@ -160,6 +160,9 @@ async fn every_refusal_is_in_the_log(live: &LocalCloud) {
         }
         // The local cloud reads the output of a process in the background.
         assert!(Instant::now() < deadline, "not in the log: {missing:?}");
+        for function in HTTP {
+            read_output(live, function).await;
+        }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }

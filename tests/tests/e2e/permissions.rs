@@ -308,9 +308,29 @@ pub fn in_new_process<'l>(
     }
 }
 
-/// Moves the function's alias to a new version, which has no process yet, and ends those of the version before.
+/// The functions behind an API.
+pub const HTTP: [&str; 8] = [
+    "login",
+    "cards",
+    "rebind-request",
+    "verification",
+    "agreement",
+    "settlement",
+    "freezes",
+    "operator",
+];
+
+/// Invokes a function with an event that it refuses: the local cloud then reads the rest of the process's output.
+pub async fn read_output(live: &LocalCloud, function: &str) {
+    if HTTP.contains(&function) {
+        let _ = live.system.invoke(function, &json!({})).await;
+    }
+}
+
+/// Moves the function's alias to a new version, which has no process yet.
 async fn end_processes(live: &LocalCloud, function: &str) {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
+    read_output(live, function).await;
     let name = &live.system.endpoints().functions[function];
     let path = format!("/2015-03-31/functions/{name}");
     let call = async |method, end: &str, body: Value| {
@@ -319,7 +339,6 @@ async fn end_processes(live: &LocalCloud, function: &str) {
         assert!([200, 201].contains(&reply.status), "{function}: {end}");
         reply.json().unwrap()
     };
-    let before = call(Method::GET, "aliases/live", Value::Null).await;
     // A version is published only after a change.
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let change = json!({ "Description": format!("version {number} of the tests") });
@@ -327,11 +346,4 @@ async fn end_processes(live: &LocalCloud, function: &str) {
     let version = call(Method::POST, "versions", json!({})).await;
     let moved = json!({"FunctionVersion": version["Version"]});
     call(Method::PUT, "aliases/live", moved).await;
-    let before = before["FunctionVersion"].as_str().unwrap();
-    let path = format!("{path}?Qualifier={before}");
-    let deleted = live
-        .root
-        .rest("lambda", &Method::DELETE, &path, &Value::Null)
-        .await;
-    assert_eq!(deleted.status, 204, "{function}: version {before}");
 }
