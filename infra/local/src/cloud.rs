@@ -120,18 +120,32 @@ impl Cloud {
     }
 
     /// The lines of a log group since `since_ms`, each with its time. Times are Unix milliseconds.
+    ///
+    /// The local cloud answers with 10,000 events at most, without a token for the next page. So the next page begins at the time of
+    /// the last event, whose events come again.
     pub(crate) async fn log_of(
         &self,
         group: &str,
         since_ms: i64,
     ) -> Result<Vec<(i64, String)>, Error> {
-        let since = json!({"logGroupName": group, "startTime": since_ms, "limit": 10_000});
-        let events = self.logs_of("FilterLogEvents", since, "events").await?;
-        let lines = events.iter().filter_map(|event| {
-            let text = event["message"].as_str()?;
-            Some((event["timestamp"].as_i64()?, text.to_owned()))
-        });
-        Ok(lines.collect())
+        const LIMIT: usize = 10_000;
+        let (mut lines, mut start) = (Vec::new(), since_ms);
+        loop {
+            let request = json!({"logGroupName": group, "startTime": start, "limit": LIMIT});
+            let events = self.logs_of("FilterLogEvents", request, "events").await?;
+            let page = events.iter().filter_map(|event| {
+                let text = event["message"].as_str()?;
+                Some((event["timestamp"].as_i64()?, text.to_owned()))
+            });
+            let page: Vec<(i64, String)> = page.collect();
+            let last = page.last().map_or(start, |(at, _)| *at);
+            if events.len() < LIMIT || last == start {
+                lines.extend(page);
+                return Ok(lines);
+            }
+            lines.extend(page.into_iter().filter(|(at, _)| *at < last));
+            start = last;
+        }
     }
 
     /// All pages of a list of CloudWatch Logs.
