@@ -12,6 +12,7 @@
 mod change;
 
 use application::backoff::{Limits, retry};
+use application::correlation;
 use application::crypto::Keys;
 use application::error::HandlerError;
 use application::ports::{
@@ -33,6 +34,7 @@ use std::time::Instant;
 use store::Store;
 use store::client::Table;
 use store::outbox::{LeasedNotification, notification_of_keys};
+use tracing::Instrument as _;
 
 /// Sends notifications by SMS and push.
 pub struct ConfirmationNotice<T, K, M, P> {
@@ -80,6 +82,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                 tracing::warn!("notification.record_skipped");
                 continue;
             };
+            let span = correlation::event(&merchant, seq);
             let is_over = budget.is_over();
             let handled = if is_over {
                 Err(out_of_time())
@@ -87,16 +90,18 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                 // A redelivered record is the same owner, so it can continue a lease that a crashed invocation left behind.
                 let owner = record.get("eventID").and_then(Value::as_str);
                 let owner = owner.unwrap_or("a record without an id");
-                self.notify(&merchant, seq, owner, &budget).await
+                let notified = self.notify(&merchant, seq, owner, &budget);
+                notified.instrument(span.clone()).await
             };
             let Err(error) = handled else {
                 continue;
             };
-            tracing::error!(
-                event.seq = seq,
-                notification.cause = error.to_string(),
-                "notification.failed"
-            );
+            span.in_scope(|| {
+                tracing::error!(
+                    notification.cause = error.to_string(),
+                    "notification.failed"
+                );
+            });
             first = first.or_else(|| sequence_number(record));
             if is_over {
                 break;
@@ -185,7 +190,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                     continue;
                 }
                 Ok(SmsAnswer::PhoneRefused) => {
-                    tracing::warn!(event.seq = seq, "notification.phone_refused");
+                    tracing::warn!("notification.phone_refused");
                     // The reminders of a change must not wait for another phone.
                     if change.is_none() {
                         let now = leased.armed_at;

@@ -100,13 +100,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             Err(PortError::Conflict) => run.summary.skipped += 1,
             Err(error) => {
                 run.summary.failed += 1;
-                tracing::error!(
-                    merchant.id = due.merchant_id.as_str(),
-                    due.kind = due.kind.as_str(),
-                    due.number = due.kind.number(),
-                    due.cause = error.to_string(),
-                    "cleanup.entry_failed"
-                );
+                tracing::error!(due.cause = error.to_string(), "cleanup.entry_failed");
             }
         }
     }
@@ -127,11 +121,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             Rearmed::NotNeeded => run.summary.skipped += 1,
             Rearmed::Waits => {
                 run.summary.notices_rearmed += 1;
-                tracing::error!(
-                    merchant.id = merchant_id.as_str(),
-                    event.seq = seq,
-                    "notification.waiting"
-                );
+                tracing::error!("notification.waiting");
             }
             Rearmed::ReminderDue { reminder, rebind } => {
                 let due = (seq, reminder, rebind);
@@ -139,11 +129,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             }
             Rearmed::GivenUp => {
                 run.summary.notices_given_up += 1;
-                tracing::error!(
-                    merchant.id = merchant_id.as_str(),
-                    event.seq = seq,
-                    "notification.given_up"
-                );
+                tracing::error!("notification.given_up");
             }
         }
         Ok(())

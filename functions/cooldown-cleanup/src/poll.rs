@@ -53,11 +53,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             run.bank().unanswered(turn);
         }
         if open.concerns_operators(run.now) && !result.decides(Some(rebind)) {
-            tracing::warn!(
-                merchant.id = merchant.profile.merchant_id.as_str(),
-                rebind.id = rebind.rebind_id.as_str(),
-                "bank.outcome_unknown"
-            );
+            tracing::warn!("bank.outcome_unknown");
         }
         Some(result)
     }

@@ -6,6 +6,7 @@
 
 use crate::poll::BankLimit;
 use crate::{Bank, CooldownCleanup, RESERVE, ScheduleEvent, Summary};
+use application::correlation;
 use application::ports::PortError;
 use domain::ids::MerchantId;
 use domain::time::Timestamp;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use store::client::Table;
 use store::due::{DueItem, DueKind, DuePage};
+use tracing::Instrument as _;
 
 /// Entries that a run handles at the same time. Nearly all of an entry's time is spent waiting for the table.
 pub const ENTRIES_AT_ONCE: usize = 32;
@@ -114,8 +116,11 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             return run.summary;
         }
         run.summary.lag_s = due.due_at.age_s_at(run.now);
-        self.handle(&due, &mut run).await;
-        if !run.summary.has_effect() {
+        let span = correlation::due(&due.merchant_id, due.kind.as_str(), due.kind.number());
+        self.handle(&due, &mut run).instrument(span.clone()).await;
+        if run.summary.has_effect() {
+            span.in_scope(|| tracing::info!("cleanup.entry_handled"));
+        } else {
             idle.fetch_add(1, Relaxed);
         }
         run.summary

@@ -10,6 +10,7 @@
 
 use api::cloud_event::CloudEvent;
 use application::COUNTED;
+use application::correlation;
 use application::ports::{PortError, PublishEvent, QueueAnchor};
 use application::stream::{BatchReply, InvocationBudget, StreamEvent, sequence_number};
 use application::usage::whole_ms;
@@ -23,6 +24,7 @@ use std::time::Instant;
 use store::Store;
 use store::client::Table;
 use store::stream::event_of_image;
+use tracing::Instrument as _;
 use transparency::hash::{Hash, NotAHash};
 use transparency::history::Entry;
 
@@ -80,7 +82,9 @@ impl<T: Table, P: PublishEvent, Q: QueueAnchor> Events<T, P, Q> {
             Ok(queued) => {
                 counts.queued = queued;
                 for new in &events {
-                    let published = self.publish(&new.event, &budget).await;
+                    let span = correlation::event(&new.event.merchant_id, new.event.seq);
+                    let published = self.publish(&new.event, &budget);
+                    let published = published.instrument(span.clone()).await;
                     if published.is_ok() {
                         let kind = new.event.event().kind();
                         tracing::info!(target: COUNTED, { event.kind = kind.as_str() }, "event.handled");
@@ -89,7 +93,7 @@ impl<T: Table, P: PublishEvent, Q: QueueAnchor> Events<T, P, Q> {
                         Ok(true) => counts.published += 1,
                         Ok(false) => counts.unpublished += 1,
                         Err(error) => {
-                            failed = Some(failure(new.record, &error));
+                            failed = Some(span.in_scope(|| failure(new.record, &error)));
                             break;
                         }
                     }

@@ -160,9 +160,8 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
         };
         let frozen = account.transact_within(limits, start, freeze, nothing_to_prepare);
         match frozen.await {
-            Ok(written) => {
-                let profile = &written.after.merchant.profile;
-                tracing::info!(merchant.id = profile.merchant_id.as_str(), "account.frozen");
+            Ok(_) => {
+                tracing::info!("account.frozen");
                 Ok(())
             }
             // The code was used meanwhile: by a duplicate of this request, or by a write whose answer was lost.

@@ -2,6 +2,7 @@
 
 use api::event::Request;
 use api::operator::{OperatorRoles, OperatorRoute, grounds};
+use application::correlation;
 use application::crypto::{HashPurpose, Keys};
 use application::error::HandlerError;
 use application::ports::{IdempotencyKey, KeyService};
@@ -53,7 +54,9 @@ impl<'a> Call<'a> {
     /// `NOT_FOUND` for a text that is not an id.
     pub(crate) fn merchant_id(&self) -> Result<MerchantId, Rejection> {
         let id = MerchantId::parse(&self.request.path_id);
-        id.ok_or_else(|| Rejection::new(ErrorCode::NotFound))
+        let id = id.ok_or_else(|| Rejection::new(ErrorCode::NotFound))?;
+        correlation::of_merchant(&id);
+        Ok(id)
     }
 
     /// The proposal in the path.

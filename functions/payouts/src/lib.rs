@@ -11,6 +11,7 @@ pub use refusal::Refusal;
 
 use api::replies::{self, PAGE_READ, Page};
 use application::backoff::{Limits, retry};
+use application::correlation;
 use application::crypto::Keys;
 use application::error::HandlerError;
 use application::ports::{
@@ -36,6 +37,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 use store::Store;
 use store::client::Table;
+use tracing::Instrument as _;
 
 const POLICY: &Policy = &Policy::CURRENT;
 
@@ -76,6 +78,11 @@ impl<T: Table, K: KeyService, S: SignInstruction> Payouts<T, K, S> {
     /// # Errors
     /// A [`Refusal`]; nothing has changed.
     pub async fn handle(&self, event: Value, deployment: &Deployment) -> Result<Value, Refusal> {
+        let answer = self.answer(event, deployment);
+        answer.instrument(correlation::operation()).await
+    }
+
+    async fn answer(&self, event: Value, deployment: &Deployment) -> Result<Value, Refusal> {
         let started = Instant::now();
         let asked = Asked::read(event);
         let operation = asked.as_ref().map(|asked| asked.operation).ok();
@@ -159,6 +166,7 @@ impl<T: Table, K: KeyService, S: SignInstruction> Payouts<T, K, S> {
         amount_fen: u64,
         now: Timestamp,
     ) -> Result<Value, Refusal> {
+        correlation::of_payout(payout_id);
         let account = self.account(merchant_id, now);
         let command = Command::CreatePayout(payout_id.clone(), amount_fen);
         let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
@@ -214,9 +222,7 @@ impl<T: Table, K: KeyService, S: SignInstruction> Payouts<T, K, S> {
                 written.payout.unwrap_or(payout),
             )))
         });
-        let written = written
-            .await
-            .inspect_err(|error| warn_of_limit(error, reported))?;
+        let written = written.await.inspect_err(warn_of_limit)?;
         let (merchant, payout) = written.ok_or_else(|| {
             Refusal::new(
                 ErrorCode::NotFound,
@@ -274,6 +280,7 @@ impl<T: Table, K: KeyService, S: SignInstruction> Payouts<T, K, S> {
 
     /// Loads the payout and its merchant, in one call if the core system names the merchant. `None`: unknown payout id.
     async fn owned(&self, reported: &Reported) -> Result<Option<(Loaded, Payout)>, HandlerError> {
+        correlation::of_payout(&reported.payout_id);
         let asked = reported.merchant_id.as_ref();
         let (known, merchant) = self.store.payout(&reported.payout_id, asked).await?;
         let Some(OwnedPayout {
@@ -314,13 +321,10 @@ fn shown(answer: &impl Serialize) -> Result<Value, Refusal> {
 }
 
 /// Somebody asks for the same card number again and again: an alarm watches this event.
-fn warn_of_limit(error: &HandlerError, reported: &Reported) {
+fn warn_of_limit(error: &HandlerError) {
     let is_limit =
         matches!(error, HandlerError::Rejected(refusal) if refusal.code == ErrorCode::ReleaseLimit);
     if is_limit {
-        tracing::error!(
-            payout.id = reported.payout_id.as_str(),
-            "payout.release_limit"
-        );
+        tracing::error!("payout.release_limit");
     }
 }

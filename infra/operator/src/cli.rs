@@ -72,6 +72,22 @@ Exit codes:
         #[arg(long, value_name = "PACKAGES.JSON")]
         packages: Option<PathBuf>,
     },
+    /// Print what the logs have of an id, oldest line first
+    ///
+    /// Finds each line with the id, and the other lines of the same requests: those of the gateway and of the platform. Lines have no
+    /// personal data. infra/operator/policies/trace.json permits what it reads; credentials are the usual ones of AWS. Needs no
+    /// --reason.
+    #[command(after_long_help = "\
+Examples:
+  rebindctl trace JKJaXmPLvHcESHA= --stack rebind             a request, by the support_ref of its reply
+  rebindctl trace rbd_000001mAz4w2v7yn8b6cx --stack rebind    a change of card: its requests, notifications and clean-ups
+  rebindctl trace pay_20261122_7 --stack rebind               the core system's calls about a payout
+
+Exit codes:
+  0  lines were found
+  1  the logs cannot be read
+  2  no line has the id")]
+    Trace(Trace),
     /// Print the completions of a shell
     Completions {
         /// The shell
@@ -134,6 +150,20 @@ pub(crate) struct Import {
     /// Where to store how far the import is [default: FILE.resume]
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(crate) resume: Option<PathBuf>,
+}
+
+/// What is searched for.
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    /// A support_ref, an id of an invocation, a merchant, a rebind or a payout, or a bank reference
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// The name of the CloudFormation stack. With --local it is known
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stack: Option<String>,
+    /// How many days to search
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=400))]
+    pub(crate) days: u32,
 }
 
 /// What is exported.

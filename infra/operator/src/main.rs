@@ -71,6 +71,7 @@ async fn main() -> ExitCode {
         Command::Doctor { stack, packages } => {
             operate::doctor(caller, stack.as_deref(), packages.as_deref()).await
         }
+        Command::Trace(asked) => operate::trace(caller, asked).await,
         Command::Verify(arguments) => verify::verify(arguments),
         Command::Completions { shell } => {
             clap_complete::generate(

@@ -1,14 +1,18 @@
 //! Runs the commands that call the operator's API.
 
 use crate::calls::{self, Caller, Proposals};
-use crate::cli::Export;
+use crate::cli::{Export, Trace};
 use crate::{CANNOT_RUN, HAS_ERRORS};
+use application::clock::wall_clock_ms;
+use domain::policy::DAY_S;
 use proof::export::PersonalPart;
+use rebindctl::account::Account;
 use rebindctl::api::{Api, Endpoint, Local, Request, print_json, print_text};
-use rebindctl::doctor::{self, Account, Packages};
+use rebindctl::doctor::{self, Packages};
 use rebindctl::export::{self, Read};
 use rebindctl::import::registry::Registry;
 use rebindctl::reconcile::{self, FindPayout, Found, Known};
+use rebindctl::trace::{self, TraceId};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufReader, IsTerminal as _, Read as _, Write as _};
@@ -99,8 +103,8 @@ pub(crate) async fn reconcile(caller: &Caller, file: &Path) -> Done {
     })
 }
 
-/// Examines a stack.
-pub(crate) async fn doctor(caller: &Caller, stack: Option<&str>, packages: Option<&Path>) -> Done {
+/// The account of the caller, and the name of the stack.
+async fn account(caller: &Caller, stack: Option<&str>) -> Result<(Account, String), String> {
     let (account, known) = if caller.local {
         let (account, stack) = Account::local(local(caller)).map_err(|error| error.to_string())?;
         (account, Some(stack))
@@ -108,12 +112,37 @@ pub(crate) async fn doctor(caller: &Caller, stack: Option<&str>, packages: Optio
         let account = Account::aws(caller.region.as_deref()).await;
         (account.map_err(|error| error.to_string())?, None)
     };
-    let stack = stack.or(known.as_deref());
+    let stack = stack.map(str::to_owned).or(known);
     let stack = stack.ok_or("no stack: set --stack to the name of the CloudFormation stack")?;
+    Ok((account, stack))
+}
+
+/// Prints the lines of the logs that belong to an id.
+pub(crate) async fn trace(caller: &Caller, asked: &Trace) -> Done {
+    const NOT_AN_ID: &str = "an id has 4 to 80 letters, digits or characters of \"_-=.:\"";
+    let id = TraceId::parse(&asked.id).ok_or(NOT_AN_ID)?;
+    let (account, stack) = account(caller, asked.stack.as_deref()).await?;
+    let since_ms = wall_clock_ms() - i64::from(asked.days) * DAY_S * 1_000;
+    let lines = trace::trace(&account, &stack, id, since_ms).await;
+    let lines = lines.map_err(|error| format!("the logs cannot be searched: {error}"))?;
+    if lines.is_empty() {
+        eprintln!(
+            "no line of the last {} days has this id; lines appear after some seconds",
+            asked.days
+        );
+        return Ok(HAS_ERRORS);
+    }
+    let printed = trace::print(&mut std::io::stdout().lock(), &lines, caller.json);
+    Ok(if printed.is_ok() { 0 } else { CANNOT_RUN })
+}
+
+/// Examines a stack.
+pub(crate) async fn doctor(caller: &Caller, stack: Option<&str>, packages: Option<&Path>) -> Done {
+    let (account, stack) = account(caller, stack).await?;
     let packages = packages.map(listed).transpose()?;
     let examined = doctor::examine(
         &account,
-        stack,
+        &stack,
         env!("CARGO_PKG_VERSION"),
         packages.as_ref(),
     )

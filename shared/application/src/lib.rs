@@ -15,6 +15,7 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod correlation;
 pub mod crypto;
 pub mod error;
 pub mod front_door;

@@ -1,6 +1,7 @@
 //! One request, from the gateway's event to its reply: the clock, the panic handler, the log line.
 
 use crate::clock;
+use crate::correlation;
 use crate::crypto;
 use crate::error::HandlerError;
 use crate::front_door::FrontDoor;
@@ -16,6 +17,7 @@ use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::time::Instant;
+use tracing::Instrument as _;
 
 /// How this system is deployed: its stage, and what stands in front of it.
 #[derive(Clone, Debug)]
@@ -88,21 +90,22 @@ pub fn respond<'a, H: Handler>(
     deployment: &'a Deployment,
     event: HttpEvent,
 ) -> Pin<Box<dyn Future<Output = HttpResponse> + 'a>> {
-    Box::pin(answer(handler, deployment, event))
+    let mut request = Request::from(event);
+    // All problem documents and all lines of this request have the same reference.
+    request.request_id = support_ref(&request);
+    let span = correlation::request(&request.request_id);
+    Box::pin(answer(handler, deployment, request).instrument(span))
 }
 
 async fn answer<H: Handler>(
     handler: &H,
     deployment: &Deployment,
-    event: HttpEvent,
+    mut request: Request,
 ) -> HttpResponse {
     let started = Instant::now();
-    let mut request = Request::from(event);
     clock::see_gateway(request.received_ms);
     let (own, label) = H::Route::of(&request).unzip();
-    let support_ref = support_ref(&request);
-    // All problem documents of this request carry the same reference.
-    request.request_id.clone_from(&support_ref);
+    let support_ref = request.request_id.clone();
     let admitted = deployment.front_door.admit(&mut request);
     let answer = AssertUnwindSafe(async {
         admitted?;

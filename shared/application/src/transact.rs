@@ -17,6 +17,7 @@ pub use plan::{Learned, Plan, Write};
 pub use retries::otp_limit;
 
 use crate::backoff::Limits;
+use crate::correlation;
 use crate::error::HandlerError;
 use crate::ports::{
     Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
@@ -306,6 +307,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
                 .await;
             match committed {
                 Ok(CommitOutcome::Written) => {
+                    correlation::of_loaded(&after);
                     return Ok(Committed {
                         after: before.followed_by(after, &transition.outcome, &write.context),
                         outcome: transition.outcome,

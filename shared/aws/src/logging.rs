@@ -1,4 +1,5 @@
-//! Logging: JSON, one line per request, and one at the start of a process that names its sources. Input of a caller is never logged.
+//! Logging: JSON, one line per request, and one at the start of a process that names its sources. A line contains the spans that
+//! it was written in ([`application::correlation`]). Input of a caller is never logged.
 
 use crate::metrics::Metrics;
 use crate::settings::env;
@@ -21,7 +22,6 @@ pub fn init() {
         .flatten_event(true)
         .with_target(false)
         .with_current_span(false)
-        .with_span_list(false)
         .with_ansi(false)
         .with_filter(is_logged.with_max_level_hint(level));
     let is_counted = FilterFn::new(|line| *line.level() <= Level::INFO);

@@ -8,6 +8,7 @@ use super::protocol::{
 };
 use super::signature::HEADERS;
 use application::COUNTED;
+use application::correlation;
 use application::ports::QueryOutcome;
 use application::usage::whole_ms;
 use aws_sdk_secretsmanager::Client as SecretsClient;
@@ -171,6 +172,7 @@ impl BankClient {
         request: &impl Serialize,
         timeout: Duration,
     ) -> Option<A> {
+        correlation::of_bank_serial(serial);
         let started = Instant::now();
         let answer = self.answer(path, serial, request, timeout).await;
         let duration_ms = whole_ms(started.elapsed());
@@ -182,10 +184,10 @@ impl BankClient {
             Err(why) => why,
         };
         if why.is_alarm() {
-            tracing::error!(bank.path = path, bank.serial = serial, bank.duration_ms = duration_ms,
+            tracing::error!(bank.path = path, bank.duration_ms = duration_ms,
                 bank.fault = %why, "bank_reply.rejected");
         } else {
-            tracing::warn!(bank.path = path, bank.serial = serial, bank.duration_ms = duration_ms,
+            tracing::warn!(bank.path = path, bank.duration_ms = duration_ms,
                 bank.fault = %why, "bank_reply.missing");
         }
         None

@@ -6,6 +6,7 @@ use super::item::{Item, Update, b, n, put_item, update_item, update_with};
 use super::keys::{STATE, account_key, key, logins_key, merchant_pk, source_key};
 use super::records::merchant_state::ERASED;
 use super::records::{account, item_of, login_failures, logins, session};
+use application::correlation;
 use application::ports::{LoginKeys, Logins, OpenSession, PortError};
 use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
 use domain::device;
@@ -50,6 +51,10 @@ impl<T: Table> Logins for Store<T> {
             Box::pin(self.table.get_beside(account)),
         );
         let items = items?;
+        let account = account?.as_ref().map(account::read).transpose()?;
+        if let Some(account) = &account {
+            correlation::of_merchant(&account.merchant_id);
+        }
         let find = |wanted: Item| {
             items.iter().find(|item| {
                 item.get("pk") == wanted.get("pk") && item.get("sk") == wanted.get("sk")
@@ -64,7 +69,7 @@ impl<T: Table> Logins for Store<T> {
         let (source, source_revision) =
             source.map_or_else(|| Ok(Default::default()), login_failures::read)?;
         Ok(LoginRead {
-            account: account?.as_ref().map(account::read).transpose()?,
+            account,
             known_device: logins
                 .device(&keys.device)
                 .map(|device| device.hash.clone()),

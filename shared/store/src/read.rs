@@ -5,6 +5,7 @@ use super::item::{Item, s};
 use super::keys::{PROFILE, STATE, card_sk, event_sk, is_rebind_sk, key, merchant_pk, rebind_sk};
 use super::records::{card, event, merchant_state, profile, rebind};
 use super::{Store, idempotency, item};
+use application::correlation;
 use application::ports::{
     IdempotencyKey, IdempotencyLookup, ListEvents, ListRebinds, LoadMerchant, PortError, Selector,
 };
@@ -290,12 +291,14 @@ pub(super) fn merchant_of_items(items: &[Item]) -> Result<Option<Merchant>, Port
     let (Some(state), Some(profile)) = (state, profile) else {
         return Ok(None);
     };
-    Ok(Some(Merchant {
+    let merchant = Merchant {
         state,
         profile,
         rebind,
         latest: None,
-    }))
+    };
+    correlation::of_loaded(&merchant);
+    Ok(Some(merchant))
 }
 
 /// True if merchant state and record come from different commits.

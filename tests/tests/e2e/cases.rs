@@ -37,7 +37,7 @@ pub const SIDE_BY_SIDE: &[Case] = cases! {
         session_expires_after_15_min_idle, session_expires_after_12_h, third_new_device_of_a_day_can_only_read,
         new_rebind_needs_fresh_login,
         malformed_clock_is_refused;
-    operators: two_people_end_a_freeze, registry_imports_a_file, doctor_needs_its_example_policy_only, registry_creates_and_closes_a_merchant, closed_merchant_is_erased, roles_may_call_their_routes_only, only_sessions_of_operator_roles_are_accepted;
+    operators: two_people_end_a_freeze, registry_imports_a_file, doctor_needs_its_example_policy_only, trace_shows_a_change_of_card, registry_creates_and_closes_a_merchant, closed_merchant_is_erased, roles_may_call_their_routes_only, only_sessions_of_operator_roles_are_accepted;
     requests: all_bad_fields_are_reported_at_once, unsuitable_cards_are_refused, card_of_unlisted_bank_is_accepted,
         confirmed_number_needs_no_check_digit,
         company_is_sent_to_support, quiet_period_blocks_for_a_day, cooldown_blocks_until_its_end,

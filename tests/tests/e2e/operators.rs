@@ -8,11 +8,13 @@ use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, Policy};
 use http::Request;
 use local::http::Http;
+use rebindctl::account::Account;
 use rebindctl::api::{Api, Endpoint, Grounds};
-use rebindctl::doctor::{Account, Examined, Level, examine};
+use rebindctl::doctor::{Examined, Level, examine};
 use rebindctl::import::lines::Lines;
 use rebindctl::import::registry::Registry;
 use rebindctl::import::{Ending, Format, Plan, Report, Summary, run};
+use rebindctl::trace::{TraceId, print, trace};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tests::aws::Caller;
@@ -201,6 +203,66 @@ pub async fn doctor_needs_its_example_policy_only(live: &LocalCloud) {
         card_key.message.contains("lacks kms:DescribeKey"),
         "{card_key:?}"
     );
+}
+
+/// The logs of a change of card: its requests, its notifications, and nothing of another merchant. In a role with the example policy.
+pub async fn trace_shows_a_change_of_card(live: &LocalCloud) {
+    let (merchant, app) = live.logged_in().await;
+    let path = app.activate(&live.card()).await;
+    live.handed_over(&merchant).await;
+    let endpoints = live.system.endpoints();
+    let policy = include_str!("../../../infra/operator/policies/trace.json");
+    // The local cloud has its own names for logs.
+    let policy = policy.replace("log-group:STACK-", "log-group:/aws/cloudformation/STACK/");
+    let policy = ["REGION", "ACCOUNT"]
+        .iter()
+        .fold(policy, |policy, word| policy.replace(word, "*"))
+        .replace("STACK", &endpoints.stack);
+    let policy = serde_json::from_str(&policy).unwrap();
+    let credentials = live.root.new_role("trace", &policy).await.credentials();
+    let (url, region) = (endpoints.cloud_url.clone(), endpoints.region.clone());
+    let account = Account::new(Some(url), region, credentials);
+    let of = async |id: &str| {
+        let id = TraceId::parse(id).unwrap();
+        let lines = trace(&account, &endpoints.stack, id, 0).await.unwrap();
+        let mut printed = Vec::new();
+        print(&mut printed, &lines, true).unwrap();
+        let printed = String::from_utf8(printed).unwrap();
+        let lines = printed.lines().map(serde_json::from_str);
+        lines.collect::<Result<Vec<Value>, _>>().unwrap()
+    };
+
+    let rebind = path.rsplit('/').next().unwrap();
+    let lines = of(rebind).await;
+    let logs: BTreeSet<&str> = lines
+        .iter()
+        .filter_map(|line| line["log"].as_str())
+        .collect();
+    assert_eq!(
+        logs,
+        [
+            "AgreementLogs",
+            "ConfirmationNoticeLogs",
+            "RebindRequestLogs",
+            "VerificationLogs"
+        ]
+        .into()
+    );
+    let merchants = lines.iter().filter_map(|line| line["merchant.id"].as_str());
+    let merchants: BTreeSet<&str> = merchants.collect();
+    assert_eq!(merchants, [merchant.id.as_str()].into());
+    let check = lines
+        .iter()
+        .find(|line| line["http.route"] == "POST /v1/rebinds/{id}/card-check")
+        .unwrap();
+    assert_eq!(check["rebind.id"], rebind);
+
+    // A request by its reference, and the question to the bank.
+    for field in ["support_ref", "requestId", "bank.serial"] {
+        let lines = of(check[field].as_str().unwrap()).await;
+        assert!(lines.contains(check), "{field}: {lines:?}");
+    }
+    assert_eq!(of("no-such-id").await, Vec::<Value>::new());
 }
 
 /// The registry creates a merchant, who logs in, and closes the account.

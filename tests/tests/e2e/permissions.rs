@@ -277,9 +277,7 @@ pub fn invoked<'l>(
                 }
                 Ok(reply) if reply["statusCode"] == 500 => "refused".to_owned(),
                 Ok(_) => "done".to_owned(),
-                Err((_, text)) if text.contains("during init") && text.contains("AccessDenied") => {
-                    DENIED_IN_INIT.to_owned()
-                }
+                Err((_, text)) if denied_in_init(&text) => DENIED_IN_INIT.to_owned(),
                 Err((kind, text)) => {
                     println!("{function}: {kind}: {text}");
                     kind
@@ -287,6 +285,11 @@ pub fn invoked<'l>(
             }
         })
     })
+}
+
+/// The text of an error of an invocation: the process did not start, for lack of a permission.
+pub fn denied_in_init(error: &str) -> bool {
+    error.contains("during init") && error.contains("AccessDenied")
 }
 
 /// The probe with new processes of the function for each attempt, because a process keeps its secrets.

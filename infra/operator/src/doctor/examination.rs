@@ -1,10 +1,10 @@
 //! Asks about each part of a stack, and judges the answers.
 
-use super::account::{
-    Account, Answer, DYNAMODB, IAM, KMS, LAMBDA, NoAnswer, SCHEDULER, SECRETS, SNS, SQS, Service,
-};
 use super::stack::{Resource, Stack};
 use super::{Finding, Level, Packages, compute, keys, operators, sms, tables};
+use crate::account::{
+    Account, Answer, DYNAMODB, IAM, KMS, LAMBDA, NoAnswer, SCHEDULER, SECRETS, SNS, SQS, Service,
+};
 use domain::policy::Policy;
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -1,12 +1,10 @@
 //! `rebindctl doctor`: what is not right with a deployment, and what to do.
 //!
-//! - [`account`]: reads from the services of an AWS account.
 //! - [`stack`]: the stack, its parameters and its resources.
 //! - `tables`, `keys`, `compute`, `sms`, `operators`: what each finds. They judge replies and call nothing.
 //!
 //! It only reads, and it reads no secret and no record of a merchant.
 
-pub mod account;
 mod compute;
 mod examination;
 mod keys;
@@ -18,7 +16,6 @@ mod tables;
 use serde::Serialize;
 use std::io::{self, Write};
 
-pub use account::Account;
 pub use compute::Packages;
 pub use examination::{Examined, examine};
 

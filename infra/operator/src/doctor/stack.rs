@@ -1,19 +1,19 @@
 //! The stack: its parameters, outputs and resources.
 
-use super::account::{Account, Answer, CLOUDFORMATION, NoAnswer, Why};
 use super::{Finding, Findings};
+use crate::account::{Account, Answer, CLOUDFORMATION, NoAnswer, Why};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// A resource of the stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Resource {
+pub(crate) struct Resource {
     /// The name in the template.
-    pub(super) logical_id: String,
+    pub(crate) logical_id: String,
     /// The name in the account.
-    pub(super) physical_id: String,
+    pub(crate) physical_id: String,
     /// For example `AWS::KMS::Key`.
-    pub(super) kind: String,
+    pub(crate) kind: String,
 }
 
 /// A deployed stack.
@@ -32,7 +32,7 @@ impl Stack {
     ///
     /// # Errors
     /// When the account does not tell.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         account: &Account,
         name: &str,
     ) -> Result<(Self, Option<String>), NoAnswer> {
@@ -103,7 +103,7 @@ impl Stack {
     }
 
     /// The resources of a kind.
-    pub(super) fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Resource> {
+    pub(crate) fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Resource> {
         self.resources.iter().filter(move |one| one.kind == kind)
     }
 

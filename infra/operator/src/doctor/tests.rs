@@ -1,5 +1,6 @@
 use super::stack::Stack;
 use super::*;
+use crate::account::Account;
 use aws_credential_types::Credentials;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};

@@ -34,15 +34,16 @@ enum Protocol {
     Rest,
 }
 
-pub(super) const CLOUDFORMATION: Service = query("cloudformation", "2010-05-15");
-pub(super) const DYNAMODB: Service = json("dynamodb", "1.0", "DynamoDB_20120810");
-pub(super) const IAM: Service = query("iam", "2010-05-08");
-pub(super) const KMS: Service = json("kms", "1.1", "TrentService");
-pub(super) const LAMBDA: Service = rest("lambda");
-pub(super) const SCHEDULER: Service = rest("scheduler");
-pub(super) const SECRETS: Service = json("secretsmanager", "1.1", "secretsmanager");
-pub(super) const SNS: Service = query("sns", "2010-03-31");
-pub(super) const SQS: Service = json("sqs", "1.0", "AmazonSQS");
+pub(crate) const CLOUDFORMATION: Service = query("cloudformation", "2010-05-15");
+pub(crate) const DYNAMODB: Service = json("dynamodb", "1.0", "DynamoDB_20120810");
+pub(crate) const IAM: Service = query("iam", "2010-05-08");
+pub(crate) const KMS: Service = json("kms", "1.1", "TrentService");
+pub(crate) const LOGS: Service = json("logs", "1.1", "Logs_20140328");
+pub(crate) const LAMBDA: Service = rest("lambda");
+pub(crate) const SCHEDULER: Service = rest("scheduler");
+pub(crate) const SECRETS: Service = json("secretsmanager", "1.1", "secretsmanager");
+pub(crate) const SNS: Service = query("sns", "2010-03-31");
+pub(crate) const SQS: Service = json("sqs", "1.0", "AmazonSQS");
 
 const fn json(name: &'static str, version: &'static str, prefix: &'static str) -> Service {
     Service {
@@ -91,7 +92,7 @@ impl fmt::Display for NoAnswer {
         match why {
             Why::Denied => write!(
                 f,
-                "your role lacks {permission}: give it infra/operator/policies/doctor.json"
+                "your role lacks {permission}: see infra/operator/policies"
             ),
             Why::Refused(refusal) => write!(f, "{permission} was refused: {refusal}"),
             Why::NoReply(cause) => write!(f, "no reply to {permission}: {cause}"),
@@ -142,7 +143,7 @@ impl Account {
     }
 
     /// The configuration of an SDK client.
-    pub(super) async fn sdk(&self) -> SdkConfig {
+    pub(crate) async fn sdk(&self) -> SdkConfig {
         let mut config = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(self.region.clone()))
             .credentials_provider(self.credentials.clone());
@@ -153,7 +154,7 @@ impl Account {
     }
 
     /// Calls an operation. `input`: an object; for a query API, of texts.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         service: Service,
         operation: &str,
@@ -264,10 +265,10 @@ impl Account {
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) body: Value,
+pub(crate) struct Answer {
+    pub(crate) body: Value,
     /// The time of the service, as in HTTP.
-    pub(super) date: Option<String>,
+    pub(crate) date: Option<String>,
 }
 
 /// What a refusal means.
