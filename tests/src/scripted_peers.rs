@@ -295,6 +295,12 @@ impl SmsBox {
             .collect()
     }
 
+    /// How many were sent.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.sent.lock().unwrap().len()
+    }
+
     /// The OTP in the last SMS to a phone.
     #[must_use]
     pub fn code(&self, phone: &str) -> String {

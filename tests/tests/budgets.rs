@@ -13,6 +13,7 @@ use domain::merchant::{BankCall, BoundCard, FreezeCode, MerchantState, PushTarge
 use domain::merchant::{PendingSettlement, ReplacedCard, StandbyCard};
 use domain::policy::{DAY_S, HOUR_S, Policy};
 use domain::rebind::Mac;
+use local::cost::{Month, Operation};
 use local::prices::{Prices, Usage};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -110,6 +111,13 @@ static MEASURED: Mutex<BTreeSet<Route>> = Mutex::new(BTreeSet::new());
 #[derive(Default)]
 struct Table {
     rows: Vec<(String, usize, usize, f64, f64)>,
+    requests: u32,
+}
+
+/// What `infra/month.json` says of an operation must be what was counted.
+fn check_month(name: &str, counted: Operation) {
+    let month = Month::load().unwrap();
+    assert_eq!(month.operations[name], counted, "infra/month.json, {name}");
 }
 
 impl Table {
@@ -118,6 +126,7 @@ impl Table {
         let (method, path) = answer.what.split_once(' ').unwrap();
         let (route, _) = Route::parse(method, path).unwrap();
         MEASURED.lock().unwrap().insert(route);
+        self.requests += 1;
         self.calls(step, &answer.calls, calls_max);
     }
 
@@ -148,6 +157,19 @@ impl Table {
             units(false),
         );
         self.rows.push(row);
+    }
+
+    /// The sum of the rows with these names, or of all others.
+    fn operation(&self, names: &[&str], are_of: bool) -> Operation {
+        let rows = self.rows.iter();
+        let rows = rows.filter(|row| names.contains(&row.0.as_str()) == are_of);
+        let add = |sum: Operation, row: &(String, usize, usize, f64, f64)| Operation {
+            calls: sum.calls + f64::from(u32::try_from(row.1).unwrap()),
+            rru: sum.rru + row.3,
+            wru: sum.wru + row.4,
+            ..sum
+        };
+        rows.fold(Operation::default(), add)
     }
 
     /// Printed at once, so that the tables of concurrent tests do not mix.
@@ -232,6 +254,16 @@ async fn whole_rebind(mut table: Table, world: &Arc<InProcess>) {
     }
     let (rru, wru) = table.print("a rebind");
     check_price(rru, wru);
+    let request = Operation {
+        requests: 1.0,
+        ..table.operation(&["login"], true)
+    };
+    check_month("login", request);
+    let request = Operation {
+        requests: 1.0,
+        ..table.operation(&["list cards"], true)
+    };
+    check_month("list_cards", request);
     assert!(rru <= RRU_MAX, "{rru} RRU");
     assert!(wru <= WRU_MAX, "{wru} WRU");
     let mut later = Table::default();
@@ -240,12 +272,27 @@ async fn whole_rebind(mut table: Table, world: &Arc<InProcess>) {
     let (rru, wru) = later.print("later");
     assert!(rru <= LATER_RRU_MAX, "{rru} RRU");
     assert!(wru <= LATER_WRU_MAX, "{wru} WRU");
-    publication(world).await;
+    let published = publication(world).await;
+    let sum = table.operation(&["login", "list cards"], false);
+    let later = later.operation(&[], false);
+    let counted = Operation {
+        requests: f64::from(table.requests) - 2.0, // login and cards are operations of their own
+        // A batch of the stream for the notifications of each event.
+        invocations: published.invocations + 6.0,
+        calls: sum.calls + later.calls + published.calls,
+        rru: sum.rru + later.rru + published.rru,
+        wru: sum.wru + later.wru + published.wru,
+        key_calls: BESIDE_THE_TABLE.kms_requests,
+        signatures: 0.0,
+        messages: f64::from(u32::try_from(world.sms.count()).unwrap()),
+        publishes: published.publishes,
+    };
+    check_month("rebind", counted);
 }
 
 /// The stream delivers each event of the rebind on its own: one invocation each, which reads the merchant's salt, queues the
 /// event for the log, and publishes it at most once. The merchant's first event also makes the salt.
-async fn publication(world: &Arc<InProcess>) {
+async fn publication(world: &Arc<InProcess>) -> Operation {
     let records = world.event_records().await;
     let records = records["Records"].as_array().unwrap().iter();
     let own = records.filter(|record| record.to_string().contains("M#mer_minority_name"));
@@ -269,6 +316,19 @@ async fn publication(world: &Arc<InProcess>) {
     assert!(store_calls.len() <= invocations + 1, "{store_calls:?}");
     assert_eq!(queued.len(), invocations);
     assert!(published.len() <= PUBLISHED_MAX, "{published:?}");
+    let units = |reads| {
+        let calls = store_calls.iter().filter(|call| call.is_read() == reads);
+        calls.map(|call| call.units).sum::<f64>()
+    };
+    let count = |of: usize| f64::from(u32::try_from(of).unwrap());
+    Operation {
+        invocations: count(invocations),
+        calls: count(store_calls.len()),
+        rru: units(true),
+        wru: units(false),
+        publishes: count(published.len()),
+        ..Operation::default()
+    }
 }
 
 /// A run of the clean-up after this time, and the notifications that it arms. Excludes its queries of the index, which every
@@ -502,6 +562,27 @@ async fn settlement_keeps_its_budgets() {
     let receipt = app.get("/v1/history/receipt").await;
     table.step("receipt", &receipt, LIST);
     table.print("money and settings");
+    let request = Operation {
+        requests: 1.0,
+        ..table.operation(&["list payouts"], true)
+    };
+    check_month("list_payouts", request);
+    let first = |name: &str| table.rows.iter().find(|row| row.0 == name).unwrap();
+    let [created, sending, sent] = ["create_payout", "payout_sending", "payout_sent"].map(first);
+    let payout = [created, sending, sent];
+    check_month(
+        "payout",
+        Operation {
+            invocations: 3.0,
+            calls: f64::from(u32::try_from(payout.iter().map(|row| row.1).sum::<usize>()).unwrap()),
+            rru: payout.iter().map(|row| row.3).sum(),
+            wru: payout.iter().map(|row| row.4).sum(),
+            // The instruction: the card number is decrypted, the whole is signed.
+            key_calls: 1.0,
+            signatures: 1.0,
+            ..Operation::default()
+        },
+    );
     print_sizes("their largest items", &small(&world, sizes).await);
 }
 

@@ -224,6 +224,35 @@ Exit codes:
         check: bool,
     },
 
+    /// Print what a month costs, by service
+    ///
+    /// infra/month.json says what each operation uses, which a test counts, and how often a merchant does it, which you should
+    /// replace by your own numbers. infra/prices.json has AWS's list prices.
+    #[command(after_long_help = "\
+Leaves behind:
+  Nothing.
+
+Examples:
+  cargo local cost
+  cargo local cost --merchants 250000 --sms 0.012
+  cargo local cost --month ours.json
+
+Exit codes:
+  0  the table was printed
+  1  the file cannot be read
+  2  the command line is not valid")]
+    Cost {
+        /// How many merchants; repeat the option for more columns [default: 10000, 1000000 and 50000000]
+        #[arg(long = "merchants", value_name = "N")]
+        merchants: Vec<u64>,
+        /// A file like infra/month.json
+        #[arg(long, value_name = "FILE")]
+        month: Option<PathBuf>,
+        /// The price of an SMS, in dollars [default: that of infra/prices.json]
+        #[arg(long, value_name = "DOLLARS")]
+        sms: Option<f64>,
+    },
+
     /// Rebuild the public table of card prefixes
     ///
     /// Downloads the pinned packages with `npm` and `pip`, verifies their hashes, merges their lists with the cited rows of

@@ -5,7 +5,7 @@
 //!   `tools` installs it, `seed` loads its merchants, `operators` creates the roles of its operators
 //! - `artifacts`: builds and zips functions; `architecture`: for which processors; `linkage`: what an executable needs
 //! - [`demo`], [`bench`], [`stress`], [`package`], [`deploy`], [`openapi`], [`bins`]: one module for each command that needs more than a system
-//! - [`prices`]: what AWS charges
+//! - [`cost`]: what a month costs; [`prices`]: what AWS charges
 //! - `error`, [`http`], `paths`, `progress`: shared helpers
 
 // A command-line tool prints its results.
@@ -16,6 +16,7 @@ mod artifacts;
 pub mod bench;
 pub mod bins;
 mod cloud;
+pub mod cost;
 pub mod demo;
 pub mod deploy;
 mod error;

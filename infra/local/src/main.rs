@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use local::stress::{self, Suite};
 use local::{
-    Architecture, Error, System, UpOptions, bench, bins, default_state_dir, demo, deploy, down,
-    openapi, package,
+    Architecture, Error, System, UpOptions, bench, bins, cost, default_state_dir, demo, deploy,
+    down, openapi, package,
 };
 
 use cli::{Cli, Command};
@@ -51,6 +51,11 @@ async fn run(command: Command) -> Result<(), Error> {
             before,
             write,
         }),
+        Command::Cost {
+            merchants,
+            month,
+            sms,
+        } => cost::run(&merchants, month.as_deref(), sms),
         Command::Bins { check: true } => bins::check(),
         Command::Bins { check: false } => bins::write(),
         Command::OpenApi { check } => describe(Description::OpenApi, check),

@@ -13,6 +13,24 @@ pub struct Prices {
     pub per_million: PerMillion,
     /// A gigabyte of the table for a month.
     pub dynamodb_gb_month: f64,
+    /// A gigabyte of its point-in-time recovery for a month.
+    pub dynamodb_backup_gb_month: f64,
+    /// A gigabyte that is written to the logs.
+    pub log_gb: f64,
+    /// A gigabyte of logs for a month.
+    pub log_gb_month: f64,
+    /// A key for a month.
+    pub key_month: f64,
+    /// A secret for a month.
+    pub secret_month: f64,
+    /// A custom metric for a month.
+    pub custom_metric_month: f64,
+    /// A metric that an alarm watches, for a month.
+    pub alarm_metric_month: f64,
+    /// A dashboard for a month.
+    pub dashboard_month: f64,
+    /// An SMS. Not AWS's: providers differ by country and volume.
+    pub sms: f64,
 }
 
 /// Prices per million.
@@ -30,6 +48,14 @@ pub struct PerMillion {
     pub dynamodb_read_unit: f64,
     /// Requests to KMS.
     pub kms_request: f64,
+    /// Signatures by a key of KMS.
+    pub kms_signature: f64,
+    /// Publishes to a topic.
+    pub sns_publish: f64,
+    /// Requests to a queue.
+    pub sqs_request: f64,
+    /// Writes of objects.
+    pub s3_put: f64,
 }
 
 /// What one operation uses.

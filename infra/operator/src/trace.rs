@@ -166,7 +166,7 @@ struct Logs<'a> {
 }
 
 impl Logs<'_> {
-    /// Adds the lines with these ids. A line about another record or entry of the same invocation is none of `id`.
+    /// Adds the lines with these ids. A line about another record or entry of the same invocation does not belong to `id`.
     async fn search(
         &self,
         wanted: Vec<(String, In)>,

@@ -4,6 +4,7 @@ mod expression;
 
 use aws::metrics::{ALL, NAMESPACE, STAGE};
 use expression::{Series, evaluate};
+use local::cost::Month;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::iam_policy::template;
@@ -320,4 +321,36 @@ fn dashboard_shows_metrics_that_the_code_writes() {
         }
     }
     assert!(shown.len() >= 8, "{shown:?}");
+}
+
+/// What the stack is billed for each month, whatever its merchants do.
+#[test]
+fn month_counts_what_the_stack_is_billed_for() {
+    let system = Month::load().unwrap().system;
+    let resources = resources();
+    let of = |kind: &'static str| resources.values().filter(move |one| one["Type"] == kind);
+    let number = |count: usize| f64::from(u32::try_from(count).unwrap());
+    let values = |metric: &aws::metrics::Metric| metric.dimension.map_or(1, |(_, all)| all.len());
+    let watched = of("AWS::CloudWatch::Alarm").map(|alarm| {
+        let alarm = alarm["Properties"].as_object().unwrap();
+        watched(alarm).len()
+    });
+    let counted = [
+        number(of("AWS::KMS::Key").count()),
+        number(of("AWS::SecretsManager::Secret").count()),
+        number(ALL.iter().map(values).sum()),
+        number(watched.sum()),
+        number(of("AWS::CloudWatch::Dashboard").count()),
+    ];
+    let written = [
+        system.keys,
+        system.secrets,
+        system.custom_metrics,
+        system.alarm_metrics,
+        system.dashboards,
+    ];
+    assert_eq!(
+        counted, written,
+        "keys, secrets, metrics, watched, dashboards"
+    );
 }

@@ -379,6 +379,7 @@ fn access_log_holds_no_input() {
         "$context.responseLength",
         "$context.responseLatency",
         "$context.integration.latency",
+        "$context.integration.requestId",
         "$context.error.responseType",
         "$context.integration.error",
     ];
