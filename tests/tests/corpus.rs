@@ -8,7 +8,9 @@ use api::event::{HttpEvent, Request};
 use api::reply::Reply;
 use api::routes::Route;
 use application::error::HandlerError;
+use application::ports::PortError;
 use application::serve::{Deployment, Handler, respond};
+use application::switches::Stopped;
 use application::usage::Usage;
 use domain::time::Timestamp;
 use std::collections::BTreeSet;
@@ -205,6 +207,10 @@ impl Handler for Planted {
     ) -> Result<Reply, HandlerError> {
         assert!(!request.path_id.ends_with("-cards"), "planted");
         Ok(Reply::no_content())
+    }
+
+    async fn stopped(&self) -> Result<Stopped, PortError> {
+        Ok(Stopped::default())
     }
 
     fn usage(&self) -> Usage {

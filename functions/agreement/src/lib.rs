@@ -8,8 +8,9 @@ use api::requests::SignAgreement;
 use api::routes::AgreementRoute;
 use application::crypto::Keys;
 use application::error::HandlerError;
-use application::ports::{KeyService, Selector};
+use application::ports::{KeyService, PortError, Selector};
 use application::serve::Handler;
+use application::switches::{ReadSwitches as _, Stopped};
 use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
 use application::usage::Usage;
 use domain::agreement::{self, AgreementText};
@@ -44,6 +45,10 @@ impl<T: Table, K: KeyService> Handler for Agreement<T, K> {
             AgreementRoute::GetAgreement => self.show(request, now).await,
             AgreementRoute::SignAgreement => self.sign(request, now).await,
         }
+    }
+
+    async fn stopped(&self) -> Result<Stopped, PortError> {
+        self.store.stopped().await
     }
 
     fn usage(&self) -> Usage {

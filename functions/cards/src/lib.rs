@@ -9,9 +9,10 @@ use api::requests::Empty;
 use api::routes::CardsRoute;
 use application::crypto::Keys;
 use application::error::HandlerError;
-use application::ports::{KeyService, Selector};
+use application::ports::{KeyService, PortError, Selector};
 use application::request::no_content;
 use application::serve::Handler;
+use application::switches::{ReadSwitches as _, Stopped};
 use application::transact::Transactor;
 use application::usage::Usage;
 use domain::decide::Command;
@@ -38,6 +39,10 @@ impl<T: Table, K: KeyService> Handler for Cards<T, K> {
             CardsRoute::GetCards => self.list(request, now).await,
             CardsRoute::UnbindCard => self.unbind(request, now).await,
         }
+    }
+
+    async fn stopped(&self) -> Result<Stopped, PortError> {
+        self.store.stopped().await
     }
 
     fn usage(&self) -> Usage {

@@ -12,6 +12,7 @@ use application::crypto::{FREEZE_CODE_CHARS, HashPurpose, Keys, typed_code};
 use application::error::HandlerError;
 use application::ports::{FreezeKeys, FreezeRequests, KeyService, PortError, Selector};
 use application::serve::Handler;
+use application::switches::{ReadSwitches as _, Stopped};
 use application::transact::{Learned, Loaded, Start, Transactor, nothing_to_prepare};
 use application::usage::Usage;
 use domain::decide::Command;
@@ -59,6 +60,10 @@ impl<T: Table, K: KeyService> Handler for Freezes<T, K> {
             FreezesRoute::CreateFreeze => self.create(request, now).await,
             FreezesRoute::FreezeRebind => self.freeze_rebind(request, now).await,
         }
+    }
+
+    async fn stopped(&self) -> Result<Stopped, PortError> {
+        self.store.stopped().await
     }
 
     fn usage(&self) -> Usage {

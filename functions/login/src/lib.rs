@@ -16,6 +16,7 @@ use application::ports::{
 };
 use application::request::no_content;
 use application::serve::Handler;
+use application::switches::{ReadSwitches as _, Stopped};
 use application::transact::Transactor;
 use application::usage::Usage;
 use domain::banner::notices;
@@ -55,6 +56,10 @@ impl<T: Table, K: KeyService> Handler for Login<T, K> {
             LoginRoute::DeleteSession => self.close(request, now).await,
             LoginRoute::DeleteSessions => self.end_others(request, now).await,
         }
+    }
+
+    async fn stopped(&self) -> Result<Stopped, PortError> {
+        self.store.stopped().await
     }
 
     fn usage(&self) -> Usage {

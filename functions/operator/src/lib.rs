@@ -19,8 +19,9 @@ use api::reply::Reply;
 use application::backoff::{Limits, retry};
 use application::crypto::Keys;
 use application::error::HandlerError;
-use application::ports::{ForgetPush, KeyService, LogPublicKey, ReadLog};
+use application::ports::{ForgetPush, KeyService, LogPublicKey, PortError, ReadLog};
 use application::serve::Handler;
+use application::switches::{ReadSwitches as _, Stopped};
 use application::usage::Usage;
 use call::Call;
 use domain::error_code::ErrorCode;
@@ -132,6 +133,10 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey, P: ForgetPush> Handle
             }
             OperatorRoute::ApproveCoreKey => self.approve_core_key(&call).await,
         }
+    }
+
+    async fn stopped(&self) -> Result<Stopped, PortError> {
+        self.store.stopped().await
     }
 
     fn usage(&self) -> Usage {

@@ -8,8 +8,9 @@ use api::requests::{CreateRebind, Empty};
 use api::routes::RebindRequestRoute;
 use application::crypto::{HashPurpose, Keys};
 use application::error::HandlerError;
-use application::ports::{DataKey, KeyService, ListRebinds, Selector};
+use application::ports::{DataKey, KeyService, ListRebinds, PortError, Selector};
 use application::serve::Handler;
+use application::switches::{ReadSwitches as _, Stopped};
 use application::transact::{Learned, Loaded, Transactor};
 use application::usage::Usage;
 use domain::decide::{CardFacts, Command, Create};
@@ -47,6 +48,10 @@ impl<T: Table, K: KeyService> Handler for RebindRequest<T, K> {
             RebindRequestRoute::GetRebind => self.show(request, now).await,
             RebindRequestRoute::CancelRebind => self.cancel(request, now).await,
         }
+    }
+
+    async fn stopped(&self) -> Result<Stopped, PortError> {
+        self.store.stopped().await
     }
 
     fn usage(&self) -> Usage {

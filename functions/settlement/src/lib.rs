@@ -10,8 +10,9 @@ use api::reply::Reply;
 use api::routes::SettlementRoute;
 use application::crypto::Keys;
 use application::error::HandlerError;
-use application::ports::{KeyService, LogPublicKey, ReadLog};
+use application::ports::{KeyService, LogPublicKey, PortError, ReadLog};
 use application::serve::Handler;
+use application::switches::{ReadSwitches as _, Stopped};
 use application::transact::Transactor;
 use application::usage::Usage;
 use domain::time::Timestamp;
@@ -51,6 +52,10 @@ impl<T: Table, K: KeyService, B: ReadLog, S: LogPublicKey> Handler for Settlemen
             SettlementRoute::ListHistory => self.list_history(request, now).await,
             SettlementRoute::GetReceipt => self.show_receipt(request, now).await,
         }
+    }
+
+    async fn stopped(&self) -> Result<Stopped, PortError> {
+        self.store.stopped().await
     }
 
     fn usage(&self) -> Usage {

@@ -19,8 +19,9 @@ use api::reply::Reply;
 use api::routes::VerificationRoute;
 use application::crypto::Keys;
 use application::error::HandlerError;
-use application::ports::{CheckCard, KeyService, QueryTransfer, SendSms, SendTransfer};
+use application::ports::{CheckCard, KeyService, PortError, QueryTransfer, SendSms, SendTransfer};
 use application::serve::Handler;
+use application::switches::{ReadSwitches as _, Stopped};
 use application::transact::Transactor;
 use application::usage::Usage;
 use domain::rebind::OtpPurpose;
@@ -77,6 +78,10 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Handler for Verification<T, K
             VerificationRoute::TestTransaction => self.test_transaction(request, now).await,
             VerificationRoute::ActivateCard => self.activate(request, now).await,
         }
+    }
+
+    async fn stopped(&self) -> Result<Stopped, PortError> {
+        self.store.stopped().await
     }
 
     fn usage(&self) -> Usage {

@@ -2,6 +2,7 @@
 
 use application::init;
 use application::ports::HashKey;
+use application::switches::UnlessStopped;
 use aws::settings::{Aws, env};
 use aws::{logging, runtime};
 use domain::policy::Policy;
@@ -14,14 +15,15 @@ use verification::Verification;
 async fn main() -> Result<(), Error> {
     logging::init();
     let aws = Aws::from_environment()?;
-    let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
+    let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT).with_switches();
     let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId, HashKey::Codes])?;
     let deployment = runtime::deployment()?;
+    let sms = UnlessStopped::new(Channel::connect(&aws)?, store.clone());
     init::warm(&store, &keys, &deployment).await?;
     let handler = Verification::new(
         store,
         keys,
-        Channel::connect(&aws)?,
+        sms,
         bank::connect(aws.secrets(), env("BANK_SECRET_ID")?, &env("BANK_URL")?)?,
     );
     runtime::serve(&handler, &deployment).await

@@ -1,7 +1,7 @@
 //! The command line of `rebindctl`. The comments of commands and options are the help texts.
 
 use crate::calls::{Caller, OfMerchant, Payouts, Proposals};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Operates the settlement-card rebind
@@ -88,6 +88,22 @@ Exit codes:
   1  the logs cannot be read
   2  no line has the id")]
     Trace(Trace),
+    /// Stop all changes of merchants, or all SMS. Functions follow within five seconds
+    ///
+    /// Needs --comment, which is kept with the time. Stopped changes are refused with CHANGES_STOPPED; reads, cancellations, freezes,
+    /// payouts and what takes effect by itself go on. While SMS are stopped, codes are refused with OTP_CHANNEL_DOWN and notifications
+    /// wait, for a day at most. infra/operator/policies/stop.json permits it; credentials are the usual ones of AWS.
+    #[command(after_long_help = "\
+Examples:
+  rebindctl stop changes --stack rebind --comment \"INC-7: cards changed by somebody else\"
+  rebindctl resume changes --stack rebind
+
+Exit codes:
+  0  done; what is stopped now is printed
+  1  nothing was switched; the message says what to do")]
+    Stop(Switched),
+    /// Let changes or SMS go on
+    Resume(Switched),
     /// Print the completions of a shell
     Completions {
         /// The shell
@@ -150,6 +166,25 @@ pub(crate) struct Import {
     /// Where to store how far the import is [default: FILE.resume]
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(crate) resume: Option<PathBuf>,
+}
+
+/// What is stopped, or goes on.
+#[derive(Debug, Args)]
+pub(crate) struct Switched {
+    /// What
+    pub(crate) what: What,
+    /// The name of the CloudFormation stack. With --local it is known
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stack: Option<String>,
+}
+
+/// What can be stopped.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum What {
+    /// The changes of merchants
+    Changes,
+    /// All SMS
+    Sms,
 }
 
 /// What is searched for.

@@ -6,6 +6,7 @@
 //! - [`export`]: exports a history with the proofs of the log.
 //! - [`import`]: creates merchants from a file.
 //! - [`reconcile`]: compares the core system's payouts with this system's.
+//! - [`switches`]: stops changes or SMS.
 //! - [`trace`]: collects what the logs have of an id.
 
 pub mod account;
@@ -14,4 +15,5 @@ pub mod doctor;
 pub mod export;
 pub mod import;
 pub mod reconcile;
+pub mod switches;
 pub mod trace;

@@ -71,6 +71,8 @@ async fn main() -> ExitCode {
         Command::Doctor { stack, packages } => {
             operate::doctor(caller, stack.as_deref(), packages.as_deref()).await
         }
+        Command::Stop(switched) => operate::stop(caller, switched).await,
+        Command::Resume(switched) => operate::switch(caller, switched, None).await,
         Command::Trace(asked) => operate::trace(caller, asked).await,
         Command::Verify(arguments) => verify::verify(arguments),
         Command::Completions { shell } => {

@@ -1,9 +1,9 @@
 //! Runs the commands that call the operator's API.
 
 use crate::calls::{self, Caller, Proposals};
-use crate::cli::{Export, Trace};
+use crate::cli::{Export, Switched, Trace, What};
 use crate::{CANNOT_RUN, HAS_ERRORS};
-use application::clock::wall_clock_ms;
+use application::clock::{wall_clock, wall_clock_ms};
 use domain::policy::DAY_S;
 use proof::export::PersonalPart;
 use rebindctl::account::Account;
@@ -12,12 +12,14 @@ use rebindctl::doctor::{self, Packages};
 use rebindctl::export::{self, Read};
 use rebindctl::import::registry::Registry;
 use rebindctl::reconcile::{self, FindPayout, Found, Known};
+use rebindctl::switches;
 use rebindctl::trace::{self, TraceId};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufReader, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
+use store::switches::Switch;
 
 /// The addresses of the local system, from the root of the repository.
 const ENDPOINTS: &str = "target/local/endpoints.json";
@@ -115,6 +117,24 @@ async fn account(caller: &Caller, stack: Option<&str>) -> Result<(Account, Strin
     let stack = stack.map(str::to_owned).or(known);
     let stack = stack.ok_or("no stack: set --stack to the name of the CloudFormation stack")?;
     Ok((account, stack))
+}
+
+/// Stops something for the reason of the comment.
+pub(crate) async fn stop(caller: &Caller, switched: &Switched) -> Done {
+    let why = caller.comment.as_deref();
+    let why = why.ok_or("say why with --comment; it is kept with the time")?;
+    switch(caller, switched, Some(why)).await
+}
+
+/// Stops something, or lets it go on.
+pub(crate) async fn switch(caller: &Caller, switched: &Switched, why: Option<&str>) -> Done {
+    let (account, stack) = account(caller, switched.stack.as_deref()).await?;
+    let what = match switched.what {
+        What::Changes => Switch::Changes,
+        What::Sms => Switch::Sms,
+    };
+    let done = switches::switch(&account, &stack, what, why, wall_clock()).await;
+    print(caller, &done.map_err(|error| error.to_string())?)
 }
 
 /// Prints the lines of the logs that belong to an id.

@@ -264,6 +264,9 @@ pub const fn entry(code: ErrorCode) -> Entry {
         ErrorCode::OtpChannelDown => wait(503, "Code could not be sent",
             "短信未能发出，请稍后再试；如提示联系客服，请与客服核对手机号。",
             "The message was not accepted; nothing was counted. If retryable, ask for the code again after retry_after_s; otherwise this phone is refused, and only support can help."),
+        ErrorCode::ChangesStopped => wait(503, "Changes stopped",
+            "更换结算卡及相关设置暂停服务，请稍后再试；查询、取消和冻结不受影响。",
+            "All changes are stopped for now; nothing was counted. Reads, cancellations and freezes work. Send the same request again after retry_after_s."),
 
         // Around the front door only.
         ErrorCode::FrontDoorRequired => last(403, "Front door required",

@@ -112,6 +112,13 @@ macro_rules! routes {
                 }
             }
 
+            /// True for a change that administrators can stop: one with an idempotency key, unless it only takes something back.
+            #[must_use]
+            pub const fn can_be_stopped(self) -> bool {
+                !matches!(self.key_rule(), KeyRule::Ignored)
+                    && !matches!(self, Self::CancelRebind | Self::DeletePushTarget)
+            }
+
             /// The variant's name.
             const fn name(self) -> &'static str {
                 match self {

@@ -24,6 +24,7 @@ pub mod ports;
 pub mod request;
 pub mod serve;
 pub mod stream;
+pub mod switches;
 pub mod transact;
 pub mod usage;
 

@@ -6,10 +6,11 @@ use crate::crypto;
 use crate::error::HandlerError;
 use crate::front_door::FrontDoor;
 use crate::ports::PortError;
+use crate::switches::{STOPPED_RETRY_S, Stopped};
 use crate::usage::whole_ms;
 use api::event::{HttpEvent, Request};
 use api::reply::{HttpResponse, Reply};
-use api::routes::Routed;
+use api::routes::{Route, Routed};
 use domain::error_code::ErrorCode;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
@@ -78,6 +79,8 @@ pub trait Handler {
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError>;
+    /// What is stopped.
+    async fn stopped(&self) -> Result<Stopped, PortError>;
     /// What the request used.
     fn usage(&self) -> crate::usage::Usage;
 }
@@ -111,7 +114,10 @@ async fn answer<H: Handler>(
         admitted?;
         let now = rule_clock(&request, deployment)?;
         match own {
-            Some(own) => handler.handle(own, &request, now).await,
+            Some(own) => {
+                admit_change(handler, &request).await?;
+                handler.handle(own, &request, now).await
+            }
             None => Err(Rejection::new(ErrorCode::NotFound).into()),
         }
     });
@@ -145,6 +151,15 @@ async fn answer<H: Handler>(
         line!(info);
     }
     reply.into()
+}
+
+/// Refuses a change while changes are stopped.
+async fn admit_change<H: Handler>(handler: &H, request: &Request) -> Result<(), HandlerError> {
+    if request.route.is_some_and(Route::can_be_stopped) && handler.stopped().await?.changes {
+        let refusal = Rejection::new(ErrorCode::ChangesStopped).not_counted();
+        return Err(refusal.retry_after(STOPPED_RETRY_S).into());
+    }
+    Ok(())
 }
 
 /// The reply to a handler's outcome, and the cause of a failure for the log. A handler that panicked has no outcome. Its
@@ -195,7 +210,7 @@ fn support_ref(request: &Request) -> String {
 mod tests {
     use super::*;
     use crate::usage::Usage;
-    use api::routes::{RebindRequestRoute, Route};
+    use api::routes::RebindRequestRoute;
     use serde_json::{Value, json};
 
     /// Acts by the id in its path.
@@ -220,6 +235,10 @@ mod tests {
                 }
                 _ => Ok(Reply::json(200, &json!({}))),
             }
+        }
+
+        async fn stopped(&self) -> Result<Stopped, PortError> {
+            Ok(Stopped::default())
         }
 
         fn usage(&self) -> Usage {

@@ -135,6 +135,8 @@ vocabulary! {
         UpstreamQuota = "UPSTREAM_QUOTA",
         /// The SMS service did not accept the message.
         OtpChannelDown = "OTP_CHANNEL_DOWN",
+        /// The acquirer has stopped all changes for now.
+        ChangesStopped = "CHANGES_STOPPED",
         /// The card number was released for this payout too often in the last 24 h. To the core system only.
         ReleaseLimit = "RELEASE_LIMIT",
         /// No configured encryption key of the core system is usable. To the core system only.

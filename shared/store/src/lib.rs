@@ -104,6 +104,7 @@ pub mod seed;
 pub mod shards;
 mod stage;
 pub mod stream;
+pub mod switches;
 mod tables;
 
 pub use tables::Tables;
@@ -112,6 +113,8 @@ use client::{DynamoDb, Table};
 use domain::policy::Policy;
 use meter::Meter;
 use shards::DueShards;
+use std::sync::Arc;
+use switches::Switches;
 
 /// The store. `T` is DynamoDB, or a model of its tables.
 #[derive(Clone, Debug)]
@@ -119,6 +122,8 @@ pub struct Store<T = DynamoDb> {
     table: T,
     due_shards: DueShards,
     policy: &'static Policy,
+    /// `None` for a store that is asked of no change and sends no SMS.
+    switches: Option<Arc<Switches>>,
 }
 
 impl Store {
@@ -141,7 +146,15 @@ impl<T: Table> Store<T> {
             table,
             due_shards: DueShards::DEFAULT,
             policy,
+            switches: None,
         }
+    }
+
+    /// The same, which reads what administrators have stopped.
+    #[must_use]
+    pub fn with_switches(mut self) -> Self {
+        self.switches = Some(Arc::default());
+        self
     }
 
     /// The policy of this store.

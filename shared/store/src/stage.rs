@@ -31,7 +31,11 @@ impl<T: Table> ConnectTables for Store<T> {
         };
         let (connected, mark) = futures::join!(main, self.table.get(mark));
         connected?;
-        let stage = mark?.map(|item| get_s(&item, STAGE).map(str::to_owned));
+        let mark = mark?;
+        if let Some(switches) = &self.switches {
+            switches.keep(mark.as_ref());
+        }
+        let stage = mark.map(|item| get_s(&item, STAGE).map(str::to_owned));
         stage.transpose()
     }
 }

@@ -112,6 +112,7 @@ pub const AT_THE_END: &[Case] = cases! {
         cleanup_racing_other_writes_acts_once;
     aftermath: every_history_is_unbroken, every_notification_was_sent, logs_contain_only_expected_errors;
     alarms: alarms_follow_what_was_written;
+    switches: stopped_changes_and_sms_go_on_later;
     edges: process_survives_hostile_requests;
     needed: every_permission_is_needed;
     leaks: no_secret_is_stored_or_sent;

@@ -4,7 +4,7 @@ use domain::error_code::ErrorCode;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The case for each error code.
-const CASES: [(ErrorCode, &str); 61] = [
+const CASES: [(ErrorCode, &str); 62] = [
     (
         ErrorCode::RequestMalformed,
         "edges::malformed_bodies_are_refused",
@@ -217,6 +217,10 @@ const CASES: [(ErrorCode, &str); 61] = [
     (
         ErrorCode::LimitAboveTier,
         "settings::all_bad_fields_are_reported_at_once",
+    ),
+    (
+        ErrorCode::ChangesStopped,
+        "switches::stopped_changes_and_sms_go_on_later",
     ),
     (
         ErrorCode::Internal,

@@ -43,6 +43,7 @@ mod see;
 mod sessions;
 mod settings;
 mod standby;
+mod switches;
 mod test_transfer;
 mod unbind;
 

@@ -93,7 +93,7 @@ impl Stack {
     }
 
     /// An output; empty if the stack has none of this name.
-    pub(super) fn output(&self, name: &str) -> &str {
+    pub(crate) fn output(&self, name: &str) -> &str {
         self.outputs.get(name).map_or("", String::as_str)
     }
 

@@ -255,6 +255,9 @@ fn problems_of(route: Route, operation: &Operation) -> Vec<Problems> {
         changes.then_some(operations::ACCOUNT_FROZEN),
         changes.then_some(operations::DEVICE_TOO_NEW),
         Some(operations::INTERNAL),
+        route
+            .can_be_stopped()
+            .then_some(operations::CHANGES_STOPPED),
     ];
     let general = general.into_iter().flatten();
     let general = general.filter(|problems| own.iter().all(|own| status(own) != status(problems)));

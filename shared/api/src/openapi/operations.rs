@@ -118,6 +118,11 @@ pub(super) const ACCOUNT_FROZEN: Problems = shared(
     "The account is frozen; only reads work.",
     &["ACCOUNT_FROZEN"],
 );
+pub(super) const CHANGES_STOPPED: Problems = shared(
+    "ChangesStopped",
+    "All changes are stopped for now.",
+    &["CHANGES_STOPPED"],
+);
 pub(super) const INTERNAL: Problems = shared(
     "Internal",
     "A fault of this service; `support_ref` finds it.",
@@ -186,7 +191,11 @@ pub(super) const OTP_TRY_LIMIT: Problems = shared(
 pub(super) const OTP_CHANNEL_DOWN: Problems = shared(
     "OtpChannelDown",
     "The code could not be sent; nothing was counted.",
-    &["OTP_CHANNEL_DOWN", "OTP_CHANNEL_DOWN_PHONE"],
+    &[
+        "OTP_CHANNEL_DOWN",
+        "OTP_CHANNEL_DOWN_PHONE",
+        "CHANGES_STOPPED",
+    ],
 );
 
 const ID: &str = "$response.body#/rebind_id";
@@ -373,7 +382,7 @@ pub(super) fn operation(route: Route) -> Operation {
                 ]),
                 own("A limit is reached.", &["OTP_SEND_LIMIT", "CARD_CHECK_LIMIT"]),
                 own("The bank has not answered clearly; nothing was counted.", &["UPSTREAM_UNKNOWN"]),
-                own("The bank or the SMS service is not available now; nothing was counted.", &["UPSTREAM_BUSY", "UPSTREAM_QUOTA", "OTP_CHANNEL_DOWN"]),
+                own("The bank or the SMS service is not available now; nothing was counted.", &["UPSTREAM_BUSY", "UPSTREAM_QUOTA", "OTP_CHANNEL_DOWN", "CHANGES_STOPPED"]),
             ],
         },
         Route::ResendCardCode => Operation {

@@ -155,6 +155,7 @@ pub(super) fn examples() -> Vec<Example> {
             Rejection::new(Code::UpstreamBusy).retry_after(60).not_counted().next(&[CardCheckConfirm, Cancel])),
         example("UPSTREAM_QUOTA", "",
             Rejection::new(Code::UpstreamQuota).retry_after(50_400).not_counted().next(&[CardCheck, Cancel])),
+        example("CHANGES_STOPPED", "", Rejection::new(Code::ChangesStopped).not_counted().retry_after(300)),
         example("OTP_CHANNEL_DOWN", "", Rejection::new(Code::OtpChannelDown).not_counted().retry_after(5)),
         example("OTP_CHANNEL_DOWN_PHONE", "The provider refuses this phone.",
             Rejection::new(Code::OtpChannelDown).not_counted().for_support()),
