@@ -88,7 +88,7 @@ Exit codes:
   1  the logs cannot be read
   2  no line has the id")]
     Trace(Trace),
-    /// Stop all changes of merchants, or all SMS. Functions follow within five seconds
+    /// Stop all changes of merchants, or all SMS. Functions follow within ten seconds
     ///
     /// Needs --comment, which is kept with the time. Stopped changes are refused with CHANGES_STOPPED; reads, cancellations, freezes,
     /// payouts and what takes effect by itself go on. While SMS are stopped, codes are refused with OTP_CHANNEL_DOWN and notifications

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A process reads its switches again after this time.
-pub const READ_AGAIN: Duration = Duration::from_secs(5);
+pub const READ_AGAIN: Duration = Duration::from_secs(10);
 
 /// Something that can be stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

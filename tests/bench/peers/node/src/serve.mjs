@@ -1,7 +1,9 @@
 // One request: its route, its clock, its reply and its log line.
 import { randomBytes } from 'node:crypto';
-import { logger } from './logger.mjs';
+import { Logger } from '@aws-lambda-powertools/logger';
 import { Problem } from './problem.mjs';
+
+const logger = new Logger({ serviceName: 'settlement-rebind' });
 
 const SUPPORT_REF = /^[A-Za-z0-9_=-]{1,64}$/;
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/;
