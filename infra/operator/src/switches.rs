@@ -1,5 +1,5 @@
-//! Stops changes or SMS, and lets them go on: a write of the mark of the tables in the caller's own role, because no function may
-//! do it.
+//! Stops changes or SMS, and lets them go on: a write of the mark of the tables in the caller's own role, so that it works
+//! whatever is wrong with the functions.
 
 use crate::account::{Account, NoAnswer};
 use crate::doctor::stack::Stack;

@@ -1,4 +1,5 @@
-//! What administrators have stopped: attributes of the mark of the stage, which every function may read and none may write.
+//! What administrators have stopped: attributes of the mark of the stage, which every function may read, and no function of
+//! the merchants may write.
 
 use super::Store;
 use super::client::{Get, SingleUpdate, Table, Updated};
