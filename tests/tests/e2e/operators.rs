@@ -145,19 +145,29 @@ fn endpoint(live: &LocalCloud, role: &str) -> Endpoint {
     }
 }
 
+/// The account, in a new role with an example policy.
+pub async fn account_of(live: &LocalCloud, role: &str, policy: &str) -> Account {
+    let endpoints = live.system.endpoints();
+    let policy = policy
+        .replace("REGION", "*")
+        .replace("ACCOUNT", "*")
+        .replace("RECORD_TABLE", &endpoints.record_table)
+        .replace("STACK", &endpoints.stack);
+    let policy = serde_json::from_str(&policy).unwrap();
+    let credentials = live.root.new_role(role, &policy).await.credentials();
+    let (url, region) = (endpoints.cloud_url.clone(), endpoints.region.clone());
+    Account::new(Some(url), region, credentials)
+}
+
 /// The doctor, in a role with its example policy, finds out everything that the local cloud knows.
 pub async fn doctor_needs_its_example_policy_only(live: &LocalCloud) {
     let policy = include_str!("../../../infra/operator/policies/doctor.json");
-    let endpoints = live.system.endpoints();
+    let stack = &live.system.endpoints().stack;
     let examined = async |name: &str, policy: &str| {
-        let policy = policy.replace("arn:aws:dynamodb:REGION:ACCOUNT:table/RECORD_TABLE", "*");
         // The local cloud names the read of one mapping after the list.
         let policy = policy.replace("GetEventSourceMapping", "ListEventSourceMappings");
-        let policy = serde_json::from_str(&policy).unwrap();
-        let credentials = live.root.new_role(name, &policy).await.credentials();
-        let (url, region) = (endpoints.cloud_url.clone(), endpoints.region.clone());
-        let account = Account::new(Some(url), region, credentials);
-        examine(&account, &endpoints.stack, env!("CARGO_PKG_VERSION"), None)
+        let account = account_of(live, name, &policy).await;
+        examine(&account, stack, env!("CARGO_PKG_VERSION"), None)
             .await
             .unwrap()
     };
@@ -210,21 +220,14 @@ pub async fn trace_shows_a_change_of_card(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.activate(&live.card()).await;
     live.handed_over(&merchant).await;
-    let endpoints = live.system.endpoints();
+    let stack = &live.system.endpoints().stack;
     let policy = include_str!("../../../infra/operator/policies/trace.json");
     // The local cloud has its own names for logs.
     let policy = policy.replace("log-group:STACK-", "log-group:/aws/cloudformation/STACK/");
-    let policy = ["REGION", "ACCOUNT"]
-        .iter()
-        .fold(policy, |policy, word| policy.replace(word, "*"))
-        .replace("STACK", &endpoints.stack);
-    let policy = serde_json::from_str(&policy).unwrap();
-    let credentials = live.root.new_role("trace", &policy).await.credentials();
-    let (url, region) = (endpoints.cloud_url.clone(), endpoints.region.clone());
-    let account = Account::new(Some(url), region, credentials);
+    let account = account_of(live, "trace", &policy).await;
     let of = async |id: &str| {
         let id = TraceId::parse(id).unwrap();
-        let lines = trace(&account, &endpoints.stack, id, 0).await.unwrap();
+        let lines = trace(&account, stack, id, 0).await.unwrap();
         let mut printed = Vec::new();
         print(&mut printed, &lines, true).unwrap();
         let printed = String::from_utf8(printed).unwrap();

@@ -1,5 +1,7 @@
-//! What administrators stop, and let go on, while the functions run.
+//! What administrators stop and resume while the functions run.
 
+use crate::operators::account_of;
+use api::routes::Route;
 use application::clock::wall_clock;
 use domain::error_code::ErrorCode;
 use rebindctl::account::Account;
@@ -18,23 +20,10 @@ async fn set(live: &LocalCloud, account: &Account, what: Switch, why: Option<&st
     stopped.unwrap()
 }
 
-async fn account(live: &LocalCloud, name: &str, policy: &str) -> Account {
-    let endpoints = live.system.endpoints();
-    let policy = ["REGION", "ACCOUNT"]
-        .iter()
-        .fold(policy.to_owned(), |policy, word| policy.replace(word, "*"))
-        .replace("RECORD_TABLE", &endpoints.record_table)
-        .replace("STACK", &endpoints.stack);
-    let policy = serde_json::from_str(&policy).unwrap();
-    let credentials = live.root.new_role(name, &policy).await.credentials();
-    let (url, region) = (endpoints.cloud_url.clone(), endpoints.region.clone());
-    Account::new(Some(url), region, credentials)
-}
-
 /// A merchant reads, cancels and freezes while changes are stopped, and a code or a notification waits while SMS are.
 pub async fn stopped_changes_and_sms_go_on_later(live: &LocalCloud) {
     let policy = include_str!("../../../infra/operator/policies/stop.json");
-    let administrator = account(live, "administrator", policy).await;
+    let administrator = account_of(live, "administrator", policy).await;
     let (_, cancelling) = live.logged_in().await;
     let cancelled = cancelling.request(&live.card()).await;
     let (merchant, freezing) = live.logged_in().await;
@@ -49,6 +38,13 @@ pub async fn stopped_changes_and_sms_go_on_later(live: &LocalCloud) {
     let create = || app.ask("POST", "/v1/rebinds").key("stopped").json(&body);
     let problem = create().send().await.refused(ErrorCode::ChangesStopped);
     assert_eq!(problem["retry_after_s"], 300);
+    // Each function refuses its changes, before it looks at anything else.
+    for route in Route::ALL {
+        let path = route.path_to("unknown");
+        let reply = live.ask(route.method(), &path).send().await;
+        let is_stopped = reply.body["code"] == ErrorCode::ChangesStopped.as_str();
+        assert_eq!(is_stopped, route.can_be_stopped(), "{}", route.label());
+    }
     app.get("/v1/cards").await.ok(200);
     cancelling
         .post(&format!("{cancelled}/cancel"), json!({}))
@@ -77,7 +73,7 @@ pub async fn stopped_changes_and_sms_go_on_later(live: &LocalCloud) {
     prove().send().await.ok(200);
 
     let without = policy.replace("dynamodb:UpdateItem", "dynamodb:Scan");
-    let reader = account(live, "reader", &without).await;
+    let reader = account_of(live, "reader", &without).await;
     let stack = &live.system.endpoints().stack;
     let refused = switch(&reader, stack, Switch::Sms, Some("no"), wall_clock()).await;
     assert!(refused.unwrap_err().to_string().contains("stop.json"));

@@ -409,7 +409,7 @@ pub(super) fn operation(route: Route) -> Operation {
                     "MICRO_DEPOSIT_EXPIRED", "MICRO_DEPOSIT_RETURNED", "IDEMPOTENCY_MISMATCH",
                 ]),
                 OTP_TRY_LIMIT,
-                own("The bank has not confirmed the deposit yet; no attempt was used.", &["UPSTREAM_BUSY_DEPOSIT"]),
+                own("The bank has not confirmed the deposit yet, or all changes are stopped; no attempt was used.", &["UPSTREAM_BUSY_DEPOSIT", "CHANGES_STOPPED"]),
             ],
         },
         Route::TestTransaction => Operation {
