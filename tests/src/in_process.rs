@@ -276,7 +276,8 @@ impl InProcess {
             let config = client.config().to_builder();
             let config = config.interceptor(Role::new(function, iam.clone()));
             let client = Client::from_conf(config.build());
-            Store::new(client, Tables::new(TABLE, RECORD_TABLE), &Policy::CURRENT)
+            let tables = Tables::new(TABLE, RECORD_TABLE);
+            Store::new(client, tables, &Policy::CURRENT).without_switches()
         };
         let keys_of = |function| Keys::new(keys.of(function, &iam));
         let of = |function| (store(function), keys_of(function));

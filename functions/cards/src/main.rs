@@ -13,7 +13,7 @@ use store::{Store, Tables};
 async fn main() -> Result<(), Error> {
     logging::init();
     let aws = Aws::from_environment()?;
-    let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT).with_switches();
+    let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
     let keys = aws.keys(&[HashKey::LookUp])?;
     let deployment = runtime::deployment()?;
     init::warm(&store, &keys, &deployment).await?;

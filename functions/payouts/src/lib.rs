@@ -94,7 +94,7 @@ impl<T: Table, K: KeyService, S: SignInstruction> Payouts<T, K, S> {
         let usage = self.store.meter().take().with_keys(&self.keys);
         tracing::info!(
             payout.operation = operation.map(Word::as_str),
-            problem.code = done.as_ref().err().map(|refusal| refusal.code.as_str()),
+            problem.code = code(&done),
             store.calls = usage.calls,
             store.rru = usage.rru,
             store.wru = usage.wru,
@@ -126,10 +126,15 @@ impl<T: Table, K: KeyService, S: SignInstruction> Payouts<T, K, S> {
                 let key = self.key_for(report, deployment).await?;
                 let mut results = Vec::with_capacity(all.len());
                 for (payout_id, reported) in all {
+                    let span = correlation::payout();
                     let done = match reported {
-                        Ok(reported) => self.report(report, &reported, key, now).await,
+                        Ok(reported) => {
+                            let done = self.report(report, &reported, key, now);
+                            done.instrument(span.clone()).await
+                        }
                         Err(refusal) => Err(refusal),
                     };
+                    span.in_scope(|| tracing::info!(problem.code = code(&done), "payout.reported"));
                     let refused = |error| json!({"payout_id": payout_id, "error": error});
                     results.push(done.unwrap_or_else(refused));
                 }
@@ -318,6 +323,11 @@ impl<T: Table, K: KeyService, S: SignInstruction> Payouts<T, K, S> {
 
 fn shown(answer: &impl Serialize) -> Result<Value, Refusal> {
     serde_json::to_value(answer).map_err(|_| Refusal::of(ErrorCode::Internal))
+}
+
+/// The code of a refusal, for the log.
+fn code<A>(done: &Result<A, Refusal>) -> Option<&'static str> {
+    Some(done.as_ref().err()?.code.as_str())
 }
 
 /// Somebody asks for the same card number again and again: an alarm watches this event.

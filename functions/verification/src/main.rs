@@ -15,7 +15,7 @@ use verification::Verification;
 async fn main() -> Result<(), Error> {
     logging::init();
     let aws = Aws::from_environment()?;
-    let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT).with_switches();
+    let store = Store::new(aws.dynamodb(), Tables::read(env)?, &Policy::CURRENT);
     let keys = aws.keys(&[HashKey::LookUp, HashKey::CardAndId, HashKey::Codes])?;
     let deployment = runtime::deployment()?;
     let sms = UnlessStopped::new(Channel::connect(&aws)?, store.clone());

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::prices::{Prices, Usage};
 
 /// The merchants whose month is priced unless other numbers are given.
-pub const MERCHANTS: [u64; 3] = [10_000, 1_000_000, 50_000_000];
+const MERCHANTS: [u64; 3] = [10_000, 1_000_000, 50_000_000];
 
 const KB_PER_GB: f64 = 1e6;
 const MILLION: f64 = 1e6;
@@ -159,9 +159,10 @@ impl Month {
         let (one, system, assumed) = (self.of_merchant(), self.system, self.assumed);
         let per_million = &prices.per_million;
         let runs = system.cleanup_runs + system.anchor_runs;
+        let invocations = n * (one.requests + one.invocations) + runs;
         let of_calls = prices.of(Usage {
             http_requests: n * one.requests / MILLION,
-            invocations: (n * (one.requests + one.invocations) + runs) / MILLION,
+            invocations: invocations / MILLION,
             rru: (n * one.rru + system.cleanup_runs * system.cleanup_calls / 2.0) / MILLION,
             wru: n * one.wru / MILLION,
             kms_requests: n * one.key_calls / MILLION,
@@ -184,7 +185,6 @@ impl Month {
         let stored_gb = n * (assumed.merchant_kb + payouts_kb) / KB_PER_GB;
         let storage = stored_gb * (prices.dynamodb_gb_month + prices.dynamodb_backup_gb_month);
 
-        let invocations = n * (one.requests + one.invocations) + runs;
         let logs_gb = invocations * assumed.log_bytes_per_invocation / 1e9;
         let logs = logs_gb * (prices.log_gb + prices.log_gb_month * assumed.log_months);
 

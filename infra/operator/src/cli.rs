@@ -95,14 +95,14 @@ Exit codes:
     /// wait, for a day at most. infra/operator/policies/stop.json permits it; credentials are the usual ones of AWS.
     #[command(after_long_help = "\
 Examples:
-  rebindctl stop changes --stack rebind --comment \"INC-7: cards changed by somebody else\"
+  rebindctl stop changes --stack rebind --comment \"INC-7: thieves change cards\"
   rebindctl resume changes --stack rebind
 
 Exit codes:
   0  done; what is stopped now is printed
   1  nothing was switched; the message says what to do")]
     Stop(Switched),
-    /// Let changes or SMS go on
+    /// Resume changes or SMS
     Resume(Switched),
     /// Print the completions of a shell
     Completions {
@@ -168,10 +168,10 @@ pub(crate) struct Import {
     pub(crate) resume: Option<PathBuf>,
 }
 
-/// What is stopped, or goes on.
+/// What to stop or resume.
 #[derive(Debug, Args)]
 pub(crate) struct Switched {
-    /// What
+    /// What to stop or resume
     pub(crate) what: What,
     /// The name of the CloudFormation stack. With --local it is known
     #[arg(long, value_name = "NAME")]

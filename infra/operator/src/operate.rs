@@ -126,7 +126,7 @@ pub(crate) async fn stop(caller: &Caller, switched: &Switched) -> Done {
     switch(caller, switched, Some(why)).await
 }
 
-/// Stops something, or lets it go on.
+/// Stops or resumes something.
 pub(crate) async fn switch(caller: &Caller, switched: &Switched, why: Option<&str>) -> Done {
     let (account, stack) = account(caller, switched.stack.as_deref()).await?;
     let what = match switched.what {

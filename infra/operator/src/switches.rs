@@ -1,4 +1,4 @@
-//! Stops changes or SMS, and lets them go on: a write of the mark of the tables in the caller's own role, so that it works
+//! Stops and resumes changes or SMS: a write of the mark of the tables in the caller's own role, so that it works
 //! whatever is wrong with the functions.
 
 use crate::account::{Account, NoAnswer};
@@ -24,7 +24,7 @@ pub enum Error {
     Table(#[from] PortError),
 }
 
-/// Stops something for a reason, or lets it go on without one. Returns what is stopped then.
+/// Stops something for a reason, or resumes it without one. Returns what is stopped then.
 ///
 /// # Errors
 /// When the stack or its tables do not answer, or the role may not do it.

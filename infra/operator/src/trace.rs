@@ -97,12 +97,9 @@ impl In {
 
 /// The ids by which these lines lead to others.
 fn related(found: &BTreeSet<Line>) -> Vec<(String, In)> {
-    let parsed: Vec<(&str, Ids)> = found
-        .iter()
-        .map(|line| (line.log.as_str(), Ids::of(&line.text)))
-        .collect();
     let mut wanted = BTreeSet::new();
-    for (log, ids) in parsed {
+    for line in found {
+        let (log, ids) = (line.log.as_str(), Ids::of(&line.text));
         if let Some(invocation) = ids.invocation {
             let place = match ACCESS_LOGS.contains(&log) {
                 true => In::Functions,
@@ -151,9 +148,11 @@ impl Ids {
         Self {
             invocation: invocation.and_then(usable),
             request: request.and_then(usable),
-            is_of_one_of_many: spans
-                .iter()
-                .any(|span| ["event", "due"].map(Value::from).contains(&span["name"])),
+            is_of_one_of_many: spans.iter().any(|span| {
+                ["event", "due", "payout"]
+                    .map(Value::from)
+                    .contains(&span["name"])
+            }),
         }
     }
 }
@@ -361,7 +360,7 @@ mod tests {
     fn lines_of_other_records_are_told_apart() {
         let is_of_one = |text: &str| Ids::of(text).is_of_one_of_many;
         assert!(!is_of_one(REQUEST) && !is_of_one(REPORT) && !is_of_one(ACCESS));
-        for name in ["event", "due"] {
+        for name in ["event", "due", "payout"] {
             assert!(is_of_one(
                 &REQUEST.replace("\"request\"", &format!("{name:?}"))
             ));

@@ -30,6 +30,17 @@ pub fn operation() -> Span {
     )
 }
 
+/// The span of one payout of an operation about several.
+#[must_use]
+pub fn payout() -> Span {
+    tracing::info_span!(
+        "payout",
+        merchant.id = Empty,
+        payout.id = Empty,
+        rebind.id = Empty
+    )
+}
+
 /// The span of an event that the stream delivers.
 #[must_use]
 pub fn event(merchant: &MerchantId, seq: u64) -> Span {

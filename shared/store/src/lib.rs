@@ -21,7 +21,7 @@
 //! | `P#<mac of phone>`, `P` | the times of the last ten OTPs to a phone, newest in `t0` | each OTP |
 //! | `F#<mac of card number>`, `F` | person and cards of a verified card number | activation, a card's removal |
 //! | `I#<mac of merchant, method, path, key>`, `I` | a reply stored for a repeated request | each step with a key |
-//! | § `M#`, `STAGE` | the stage that the tables belong to | once, before the first merchant |
+//! | § `M#`, `STAGE` | the stage that the tables belong to, and what administrators have stopped | once, before the first merchant; a stop |
 //! | `X#<merchant>`, `X` | the salt of the merchant's pseudonym in the log, or the time of its erasure | once; erased once |
 //!
 //! Within a merchant's partition the kinds sort `C# < E# < N# < P# < R# < Y`. One query backwards from the end, limited to
@@ -122,7 +122,7 @@ pub struct Store<T = DynamoDb> {
     table: T,
     due_shards: DueShards,
     policy: &'static Policy,
-    /// `None` for a store that is asked of no change and sends no SMS.
+    /// `None` for the tests' tables, in which nothing is ever stopped.
     switches: Option<Arc<Switches>>,
 }
 
@@ -133,6 +133,7 @@ impl Store {
         let due_shards = tables.due_shards;
         Self {
             due_shards,
+            switches: Some(Arc::default()),
             ..Self::over(DynamoDb::new(&client, tables.main, tables.record), policy)
         }
     }
@@ -150,11 +151,13 @@ impl<T: Table> Store<T> {
         }
     }
 
-    /// The same, which reads what administrators have stopped.
+    /// The same, in which nothing is ever stopped: for tests that count the calls of a step.
     #[must_use]
-    pub fn with_switches(mut self) -> Self {
-        self.switches = Some(Arc::default());
-        self
+    pub fn without_switches(self) -> Self {
+        Self {
+            switches: None,
+            ..self
+        }
     }
 
     /// The policy of this store.

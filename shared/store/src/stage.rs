@@ -3,7 +3,7 @@
 
 use super::Store;
 use super::client::{Get, SingleUpdate, Table, Updated};
-use super::item::{Update, get_s, n, s};
+use super::item::{Item, Update, get_s, n, s};
 use super::keys::stage_key;
 use application::ports::{ConnectTables, PortError};
 use aws_sdk_dynamodb::types::ReturnValue;
@@ -18,18 +18,13 @@ const NOBODY: &str = "mer_none";
 
 impl<T: Table> ConnectTables for Store<T> {
     async fn connect(&self) -> Result<Option<String>, PortError> {
-        let mark = Get {
-            key: stage_key(),
-            only: None,
-            consistent: true,
-        };
         let main = async {
             match MerchantId::parse(NOBODY) {
                 Some(id) => self.tail(&id).await.map(|_| ()),
                 None => Ok(()),
             }
         };
-        let (connected, mark) = futures::join!(main, self.table.get(mark));
+        let (connected, mark) = futures::join!(main, self.mark(true));
         connected?;
         let mark = mark?;
         if let Some(switches) = &self.switches {
@@ -41,6 +36,16 @@ impl<T: Table> ConnectTables for Store<T> {
 }
 
 impl<T: Table> Store<T> {
+    /// The mark, if there is one.
+    pub(super) async fn mark(&self, consistent: bool) -> Result<Option<Item>, PortError> {
+        let get = Get {
+            key: stage_key(),
+            only: None,
+            consistent,
+        };
+        self.table.get(get).await
+    }
+
     /// Marks the tables as those of a stage. A mark stays for ever.
     ///
     /// # Errors

@@ -2,12 +2,12 @@
 //! the merchants may write.
 
 use super::Store;
-use super::client::{Get, SingleUpdate, Table, Updated};
-use super::item::{Item, Update, s};
+use super::client::{SingleUpdate, Table, Updated};
+use super::item::{Item, Update, opt_s, s};
 use super::keys::stage_key;
 use application::ports::PortError;
 use application::switches::{ReadSwitches, Stopped};
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::ReturnValue;
 use domain::time::Timestamp;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -64,18 +64,13 @@ impl<T: Table> ReadSwitches for Store<T> {
         if let Some(stopped) = switches.fresh() {
             return Ok(stopped);
         }
-        let get = Get {
-            key: stage_key(),
-            only: None,
-            consistent: false,
-        };
-        let mark = self.table.get(get).await?;
+        let mark = self.mark(false).await?;
         Ok(switches.keep(mark.as_ref()))
     }
 }
 
 impl<T: Table> Store<T> {
-    /// Stops something, or lets it go on (`why`: `None`). Every process follows within [`READ_AGAIN`].
+    /// Stops something, or resumes it (`why`: `None`). Every process follows within [`READ_AGAIN`].
     ///
     /// # Errors
     /// `Permanent` without a mark of the stage; when the table cannot be written.
@@ -104,20 +99,11 @@ impl<T: Table> Store<T> {
     /// # Errors
     /// When the table cannot be read.
     pub async fn switched(&self) -> Result<Vec<(Switch, String)>, PortError> {
-        let get = Get {
-            key: stage_key(),
-            only: None,
-            consistent: true,
-        };
-        let mark = self.table.get(get).await?.unwrap_or_default();
+        let mark = self.mark(true).await?.unwrap_or_default();
         let stopped = [Switch::Changes, Switch::Sms].into_iter();
         let stopped = stopped.filter_map(|switch| {
-            let why = mark.get(switch.attribute())?;
-            Some((
-                switch,
-                why.as_s()
-                    .map_or_else(|_: &AttributeValue| String::new(), Clone::clone),
-            ))
+            let why = opt_s(&mark, switch.attribute())?;
+            Some((switch, why.to_owned()))
         });
         Ok(stopped.collect())
     }

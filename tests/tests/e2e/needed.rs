@@ -108,7 +108,7 @@ async fn try_all(live: &LocalCloud, function: &str, probes: Vec<Probe<'_>>) -> T
             role.put(&role.without(taken)).await;
             let ended = (probe.attempt)().await;
             role.put(&role.document).await;
-            // The schedule may invoke a function at the same time, so that the attempt meets a process that cannot start.
+            // Stream and schedule may invoke a function at the same time, so that the attempt meets a new process, which cannot start.
             if ended != probe.without && ended != DENIED_IN_INIT {
                 surprises.push(format!("{function} without {taken:?}: {ended}"));
             }
@@ -600,11 +600,12 @@ async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
                     .await;
                 let before = refused_pushes(live).await;
                 match left_in_batch(live, "confirmation-notice", &record).await {
-                    0 if refused_pushes(live).await > before => {
+                    None => DENIED_IN_INIT.to_owned(),
+                    Some(0) if refused_pushes(live).await > before => {
                         "notified, but not the device".to_owned()
                     }
-                    0 => "notified".to_owned(),
-                    _ => "not notified".to_owned(),
+                    Some(0) => "notified".to_owned(),
+                    Some(_) => "not notified".to_owned(),
                 }
             })
         })
@@ -645,19 +646,19 @@ async fn events(live: &LocalCloud) -> Vec<Probe<'_>> {
             // The merchant's first event makes the salt.
             live.delete(&format!("X#{id}"), "X").await;
             match left_in_batch(live, "events", &batch).await {
-                0 => "published".to_owned(),
-                _ => "not published".to_owned(),
+                None => DENIED_IN_INIT.to_owned(),
+                Some(0) => "published".to_owned(),
+                Some(_) => "not published".to_owned(),
             }
         })
     })]
 }
 
-/// How many records a function of the stream leaves for another attempt. The stream may invoke it at the same time, so that this
-/// call meets a new process; without a permission of init, that one cannot start.
-async fn left_in_batch(live: &LocalCloud, function: &str, batch: &Value) -> usize {
+/// How many records a function of the stream leaves for another attempt; `None` if it could not start.
+async fn left_in_batch(live: &LocalCloud, function: &str, batch: &Value) -> Option<usize> {
     match live.system.invoke(function, batch).await {
-        Ok(reply) => reply["batchItemFailures"].as_array().unwrap().len(),
-        Err(error) if denied_in_init(&error.to_string()) => 1,
+        Ok(reply) => Some(reply["batchItemFailures"].as_array().unwrap().len()),
+        Err(error) if denied_in_init(&error.to_string()) => None,
         Err(error) => panic!("{function}: {error}"),
     }
 }
