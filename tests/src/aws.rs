@@ -1,4 +1,4 @@
-//! Signed calls to the services of an account, as its administrator or as a function's role.
+//! Signed calls to the local cloud, as its administrator or as a function's role.
 //!
 //! The requests are built by hand, without an SDK client per service. The question is always "may this role do that?", across
 //! seven services, and the answer is an error code.
@@ -10,20 +10,19 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
 use http::{Method, Request};
-use local::System;
+use local::Endpoints;
 use local::http::{Http, Reply};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use rebindctl::account::Account;
 use serde_json::{Value, json};
 use std::time::SystemTime;
 
-/// A caller: a session of a role in an account, and a client.
+/// A caller of the local cloud: credentials and a client.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    account: Account,
-    /// An API in the place of the account's services.
-    url: Option<String>,
+    url: String,
+    region: String,
     http: Http,
+    identity: Identity,
 }
 
 /// A service with a JSON interface: signing name, target prefix and media type.
@@ -55,29 +54,29 @@ pub const SECRETS: Service = Service(
 pub const SQS: Service = Service("sqs", "AmazonSQS", "application/x-amz-json-1.0");
 
 impl Caller {
-    /// This session of the account.
+    /// The administrator of the local cloud.
     #[must_use]
-    pub fn of(account: &Account) -> Self {
+    pub fn root(endpoints: &Endpoints) -> Self {
+        let credentials = Credentials::new(
+            &endpoints.access_key,
+            &endpoints.secret_key,
+            None,
+            None,
+            "tests",
+        );
         Self {
-            account: account.clone(),
-            url: None,
+            url: endpoints.cloud_url.clone(),
+            region: endpoints.region.clone(),
             http: Http::new(),
+            identity: credentials.into(),
         }
     }
 
-    /// The same caller of an API.
+    /// The same caller of another address.
     #[must_use]
     pub fn at(&self, url: &str) -> Self {
         Self {
-            url: Some(url.to_owned()),
-            ..self.clone()
-        }
-    }
-
-    /// The same caller in another session.
-    fn with(&self, credentials: Credentials) -> Self {
-        Self {
-            account: self.account.with(credentials),
+            url: url.to_owned(),
             ..self.clone()
         }
     }
@@ -117,7 +116,10 @@ impl Caller {
             None,
             "tests",
         );
-        self.with(credentials)
+        Self {
+            identity: credentials.into(),
+            ..self.clone()
+        }
     }
 
     /// Creates a role with this policy, and opens a session of it.
@@ -142,16 +144,22 @@ impl Caller {
     /// The credentials of the session.
     #[must_use]
     pub fn credentials(&self) -> Credentials {
-        self.account.credentials().clone()
+        let credentials = self.identity.data::<Credentials>();
+        credentials.expect("a caller has credentials").clone()
     }
 
-    /// The session of a fictional operator of this system.
+    /// The session of a fictional operator.
     #[must_use]
-    pub fn operator(system: &System, role: &str) -> Self {
-        let endpoints = system.endpoints();
-        let session = endpoints.operators[role].credentials();
-        let caller = Self::of(system.account()).with(session);
-        caller.at(&endpoints.operator_url)
+    pub fn operator(endpoints: &Endpoints, role: &str) -> Self {
+        let session = &endpoints.operators[role];
+        let token = Some(session.session_token.clone());
+        let (id, secret) = (&session.access_key, &session.secret_key);
+        let credentials = Credentials::new(id, secret, token, None, "tests");
+        Self {
+            identity: credentials.into(),
+            url: endpoints.operator_url.clone(),
+            ..Self::root(endpoints)
+        }
     }
 
     /// Sends a signed request to an API whose routes are authorised by IAM.
@@ -279,13 +287,10 @@ impl Caller {
         headers: &[(&str, &str)],
         body: String,
     ) -> Reply {
-        let (url, region) = self.account.address(service);
-        let url = self.url.as_deref().unwrap_or(&url);
-        let uri = format!("{url}{path}");
-        let identity: Identity = self.credentials().into();
+        let uri = format!("{}{path}", self.url);
         let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&region)
+            .identity(&self.identity)
+            .region(&self.region)
             .name(service)
             .time(SystemTime::now())
             .settings(SigningSettings::default())
