@@ -1,4 +1,4 @@
-//! Signed calls to the local cloud, as its administrator or as a function's role.
+//! Signed calls to the services of an account, as its administrator or as a function's role.
 //!
 //! The requests are built by hand, without an SDK client per service. The question is always "may this role do that?", across
 //! seven services, and the answer is an error code.
@@ -10,19 +10,20 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
 use http::{Method, Request};
-use local::Endpoints;
+use local::System;
 use local::http::{Http, Reply};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rebindctl::account::Account;
 use serde_json::{Value, json};
 use std::time::SystemTime;
 
-/// A caller of the local cloud: credentials and a client.
+/// A caller: a session of a role in an account, and a client.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    url: String,
-    region: String,
+    account: Account,
+    /// An API in the place of the account's services.
+    url: Option<String>,
     http: Http,
-    identity: Identity,
 }
 
 /// A service with a JSON interface: signing name, target prefix and media type.
@@ -54,29 +55,29 @@ pub const SECRETS: Service = Service(
 pub const SQS: Service = Service("sqs", "AmazonSQS", "application/x-amz-json-1.0");
 
 impl Caller {
-    /// The administrator of the local cloud.
+    /// This session of the account.
     #[must_use]
-    pub fn root(endpoints: &Endpoints) -> Self {
-        let credentials = Credentials::new(
-            &endpoints.access_key,
-            &endpoints.secret_key,
-            None,
-            None,
-            "tests",
-        );
+    pub fn of(account: &Account) -> Self {
         Self {
-            url: endpoints.cloud_url.clone(),
-            region: endpoints.region.clone(),
+            account: account.clone(),
+            url: None,
             http: Http::new(),
-            identity: credentials.into(),
         }
     }
 
-    /// The same caller of another address.
+    /// The same caller of an API.
     #[must_use]
     pub fn at(&self, url: &str) -> Self {
         Self {
-            url: url.to_owned(),
+            url: Some(url.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same caller in another session.
+    fn with(&self, credentials: Credentials) -> Self {
+        Self {
+            account: self.account.with(credentials),
             ..self.clone()
         }
     }
@@ -116,10 +117,7 @@ impl Caller {
             None,
             "tests",
         );
-        Self {
-            identity: credentials.into(),
-            ..self.clone()
-        }
+        self.with(credentials)
     }
 
     /// Creates a role with this policy, and opens a session of it.
@@ -144,22 +142,16 @@ impl Caller {
     /// The credentials of the session.
     #[must_use]
     pub fn credentials(&self) -> Credentials {
-        let credentials = self.identity.data::<Credentials>();
-        credentials.expect("a caller has credentials").clone()
+        self.account.credentials().clone()
     }
 
-    /// The session of a fictional operator.
+    /// The session of a fictional operator of this system.
     #[must_use]
-    pub fn operator(endpoints: &Endpoints, role: &str) -> Self {
-        let session = &endpoints.operators[role];
-        let token = Some(session.session_token.clone());
-        let (id, secret) = (&session.access_key, &session.secret_key);
-        let credentials = Credentials::new(id, secret, token, None, "tests");
-        Self {
-            identity: credentials.into(),
-            url: endpoints.operator_url.clone(),
-            ..Self::root(endpoints)
-        }
+    pub fn operator(system: &System, role: &str) -> Self {
+        let endpoints = system.endpoints();
+        let session = endpoints.operators[role].credentials();
+        let caller = Self::of(system.account()).with(session);
+        caller.at(&endpoints.operator_url)
     }
 
     /// Sends a signed request to an API whose routes are authorised by IAM.
@@ -287,10 +279,13 @@ impl Caller {
         headers: &[(&str, &str)],
         body: String,
     ) -> Reply {
-        let uri = format!("{}{path}", self.url);
+        let (url, region) = self.account.address(service);
+        let url = self.url.as_deref().unwrap_or(&url);
+        let uri = format!("{url}{path}");
+        let identity: Identity = self.credentials().into();
         let params = v4::SigningParams::builder()
-            .identity(&self.identity)
-            .region(&self.region)
+            .identity(&identity)
+            .region(&region)
             .name(service)
             .time(SystemTime::now())
             .settings(SigningSettings::default())

@@ -82,7 +82,7 @@ impl LocalCloud {
             }
         };
         Ok(Self {
-            root: Caller::root(system.endpoints()),
+            root: Caller::of(system.account()),
             table: aws_sdk_dynamodb::Client::new(&system.sdk_config()),
             secrets: Secrets::default(),
             replies: AtomicUsize::new(0),
@@ -175,7 +175,7 @@ impl LocalCloud {
 
     /// A call of an operator, with the session of a role.
     pub async fn operate(&self, role: &str, call: HttpCall) -> Reply {
-        let caller = Caller::operator(self.system.endpoints(), role);
+        let caller = Caller::operator(&self.system, role);
         self.operate_as(&caller, call).await
     }
 

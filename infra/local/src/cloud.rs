@@ -1,4 +1,4 @@
-//! The services of the local cloud that only this crate calls: S3, CloudFormation, Lambda and CloudWatch Logs.
+//! The services that only this crate calls: S3, CloudFormation, Lambda and CloudWatch Logs, of a local cloud or of AWS.
 //!
 //! The requests are signed here. Four more SDKs, for eight operations, would take longer to compile than the rest of this crate.
 
@@ -10,7 +10,7 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
 use http::{Method, Request};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rebindctl::account::Account;
 use serde_json::{Value, json};
 
 use crate::error::Error;
@@ -21,12 +21,11 @@ pub(crate) const REGION: &str = "us-east-1";
 pub(crate) const ACCESS_KEY: &str = "test";
 pub(crate) const SECRET_KEY: &str = "test";
 
-/// A client of one local cloud, as its administrator.
+/// A client, as the administrator of an account.
 #[derive(Clone, Debug)]
 pub struct Cloud {
-    url: String,
+    account: Account,
     http: Http,
-    identity: Identity,
 }
 
 impl Cloud {
@@ -34,11 +33,26 @@ impl Cloud {
     #[must_use]
     pub fn at(url: &str) -> Self {
         let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "local");
+        Self::of(Account::new(
+            Some(url.to_owned()),
+            REGION.to_owned(),
+            credentials,
+        ))
+    }
+
+    /// An account.
+    #[must_use]
+    pub fn of(account: Account) -> Self {
         Self {
-            url: url.to_owned(),
+            account,
             http: Http::new(),
-            identity: credentials.into(),
         }
+    }
+
+    /// The account.
+    #[must_use]
+    pub const fn account(&self) -> &Account {
+        &self.account
     }
 
     /// Invokes the alias of a function and returns its reply.
@@ -47,20 +61,31 @@ impl Cloud {
     /// When the call fails, or the function returns an error: the call's status and the error document.
     pub async fn invoke(&self, function: &str, event: &Value) -> Result<Value, Error> {
         let path = format!("/2015-03-31/functions/{function}/invocations?Qualifier=live");
-        let body = Bytes::from(event.to_string());
-        let reply = self
-            .call(
-                "lambda",
-                &Method::POST,
-                &path,
-                ("application/json", None),
-                body,
-            )
-            .await?;
-        if reply.status != 200 || reply.headers.contains_key("x-amz-function-error") {
+        let reply = self.rest("lambda", &Method::POST, &path, event).await?;
+        if reply.headers.contains_key("x-amz-function-error") {
             return Err(refused(&format!("invoking {function}"), &reply));
         }
         reply.json()
+    }
+
+    /// Calls an operation of an API of paths.
+    pub(crate) async fn rest(
+        &self,
+        service: &str,
+        method: &Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Reply, Error> {
+        let body = match body {
+            Value::Null => Bytes::new(),
+            body => Bytes::from(body.to_string()),
+        };
+        let kind = ("application/json", None);
+        let reply = self.call(service, method, path, kind, body).await?;
+        match reply.status {
+            200..300 => Ok(reply),
+            _ => Err(refused(&format!("{service} {method} {path}"), &reply)),
+        }
     }
 
     pub(crate) async fn create_bucket(&self, bucket: &str) -> Result<(), Error> {
@@ -74,41 +99,6 @@ impl Cloud {
         body: Bytes,
     ) -> Result<(), Error> {
         self.put(&format!("/{bucket}/{key}"), body).await
-    }
-
-    /// Calls an operation of CloudFormation's query API. The reply is XML.
-    pub(crate) async fn cloudformation(
-        &self,
-        action: &str,
-        fields: &[(String, String)],
-    ) -> Result<String, Error> {
-        self.query(("cloudformation", "2010-05-15"), action, fields)
-            .await
-    }
-
-    /// Calls an operation of a query API: its service and version. The reply is XML.
-    pub(crate) async fn query(
-        &self,
-        (service, version): (&str, &str),
-        action: &str,
-        fields: &[(String, String)],
-    ) -> Result<String, Error> {
-        let mut form = format!("Action={action}&Version={version}");
-        for (name, value) in fields {
-            form.push_str(&format!(
-                "&{name}={}",
-                utf8_percent_encode(value, NON_ALPHANUMERIC)
-            ));
-        }
-        let kind = "application/x-www-form-urlencoded";
-        let body = Bytes::from(form);
-        let reply = self
-            .call(service, &Method::POST, "/", (kind, None), body)
-            .await?;
-        if reply.status != 200 {
-            return Err(refused(action, &reply));
-        }
-        Ok(reply.text())
     }
 
     /// The names of all log groups.
@@ -212,14 +202,16 @@ impl Cloud {
         (content_type, target): (&str, Option<&str>),
         body: Bytes,
     ) -> Result<Reply, Error> {
-        let uri = format!("{}{path}", self.url);
+        let (url, region) = self.account.address(service);
+        let uri = format!("{url}{path}");
+        let identity: Identity = self.account.credentials().clone().into();
         let failed = |cause: String| Error::Unreachable {
             what: format!("signing {method} {uri}"),
             cause,
         };
         let params = v4::SigningParams::builder()
-            .identity(&self.identity)
-            .region(REGION)
+            .identity(&identity)
+            .region(&region)
             .name(service)
             .time(SystemTime::now())
             .settings(SigningSettings::default())

@@ -142,6 +142,12 @@ pub enum Error {
         /// The reply.
         body: String,
     },
+    /// There is no account.
+    #[error("{0}")]
+    Account(rebindctl::api::EndpointError),
+    /// A service did not answer, or refused.
+    #[error("{0}")]
+    NoAnswer(rebindctl::account::NoAnswer),
     /// A call got no reply.
     #[error("{what} failed: {cause}")]
     Unreachable {

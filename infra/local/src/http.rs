@@ -1,13 +1,16 @@
-//! A plain HTTP client for services on this machine.
+//! An HTTP client, for services on this machine and on AWS.
 
 use std::time::Duration;
 
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::{HttpConnector as _, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use http::{HeaderMap, Request};
-use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http_body_util::BodyExt;
 use serde_json::Value;
 
 use crate::error::Error;
@@ -17,7 +20,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(150);
 
 /// An HTTP client that keeps connections open between calls.
 #[derive(Clone, Debug)]
-pub struct Http(Client<HttpConnector, Full<Bytes>>);
+pub struct Http(SharedHttpConnector);
 
 /// A complete reply.
 #[derive(Clone, Debug)]
@@ -34,7 +37,11 @@ impl Http {
     /// Creates a client without open connections.
     #[must_use]
     pub fn new() -> Self {
-        Self(Client::builder(TokioExecutor::new()).build_http())
+        let connector = Connector::builder()
+            .sleep_impl(TokioSleep::new())
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .build();
+        Self(SharedHttpConnector::new(connector))
     }
 
     /// Sends `request` and reads the complete reply, whatever its status.
@@ -48,21 +55,25 @@ impl Http {
             cause,
         };
         let call = async {
-            let reply = self
-                .0
-                .request(request.map(Full::new))
-                .await
-                .map_err(|error| unreachable(chain(&error)))?;
-            let (parts, body) = reply.into_parts();
-            let body = body
-                .collect()
-                .await
-                .map_err(|error| unreachable(chain(&error)))?
-                .to_bytes();
+            let request = HttpRequest::try_from(request.map(SdkBody::from));
+            let request = request.map_err(|error| unreachable(chain(&error)))?;
+            let reply = self.0.call(request).await;
+            let reply = reply.map_err(|error| unreachable(chain(&error)))?;
+            let status = reply.status().as_u16();
+            let headers = reply.headers().iter().filter_map(|(name, value)| {
+                let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+                Some((name, HeaderValue::from_str(value).ok()?))
+            });
+            let mut all = HeaderMap::new();
+            for (name, value) in headers {
+                all.append(name, value);
+            }
+            let body = reply.into_body().collect().await;
+            let body = body.map_err(|error| unreachable(error.to_string()))?;
             Ok(Reply {
-                status: parts.status.as_u16(),
-                headers: parts.headers,
-                body,
+                status,
+                headers: all,
+                body: body.to_bytes(),
             })
         };
         match tokio::time::timeout(CALL_LIMIT, call).await {

@@ -1,18 +1,18 @@
-//! The operators of the local system: one role for each fictional person. Its trust policy fixes the name of the session, and its
+//! The operators of a sandbox: one role for each fictional person. Its trust policy fixes the name of the session, and its
 //! policy permits routes of the operator's API.
 
 use aws_credential_types::Credentials;
-use std::collections::BTreeMap;
-
+use rebindctl::account::{Account, IAM, STS, Why};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use crate::cloud::{Cloud, REGION};
 use crate::error::Error;
-use crate::stack::first;
+use crate::stack::no_answer;
 
-const IAM: (&str, &str) = ("iam", "2010-05-08");
-const STS: (&str, &str) = ("sts", "2011-06-15");
+/// On AWS, a new role can be assumed after some seconds.
+const ASSUMABLE_LIMIT: Duration = Duration::from_secs(60);
 
 /// A role: its name, its person, and the routes that it permits.
 struct Role {
@@ -95,25 +95,73 @@ impl RoleCredentials {
 /// The roles with their ARNs.
 pub(crate) struct Roles(Vec<(Role, String)>);
 
-/// Creates the roles without permissions. The stack needs their ARNs, and the permissions need the stack.
-pub(crate) async fn create_roles(cloud: &Cloud) -> Result<Roles, Error> {
+/// Creates the roles without permissions. The stack needs their ARNs, and the permissions need the stack. `prefix`: of their names.
+pub(crate) async fn create_roles(account: &Account, prefix: &str) -> Result<Roles, Error> {
     let mut roles = Vec::new();
     for role in ROLES {
-        let trust = json!({"Version": "2012-10-17", "Statement": [{
-            "Effect": "Allow",
-            "Principal": {"AWS": "*"},
-            "Action": "sts:AssumeRole",
-            "Condition": {"StringEquals": {"sts:RoleSessionName": role.person}},
-        }]});
-        let fields = fields([
-            ("RoleName", role.name),
-            ("AssumeRolePolicyDocument", &trust.to_string()),
-        ]);
-        let reply = cloud.query(IAM, "CreateRole", &fields).await?;
-        let arn = part(&reply, "Arn")?;
+        let name = format!("{prefix}{}", role.name);
+        let arn = create_role(account, &name, role.person).await?;
         roles.push((role, arn));
     }
     Ok(Roles(roles))
+}
+
+/// Creates a role that this account may assume under one session name. Returns its ARN.
+pub(crate) async fn create_role(
+    account: &Account,
+    name: &str,
+    session: &str,
+) -> Result<String, Error> {
+    let caller = ask(account, STS, "GetCallerIdentity", &json!({})).await?;
+    let caller = part(&caller, "/Arn")?;
+    let mut parts = caller.split(':');
+    let (partition, id) = (parts.nth(1), parts.nth(2));
+    let root = format!(
+        "arn:{}:iam::{}:root",
+        partition.unwrap_or_default(),
+        id.unwrap_or_default()
+    );
+    let trust = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow",
+        "Principal": {"AWS": root},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"sts:RoleSessionName": session}},
+    }]});
+    let input = json!({"RoleName": name, "AssumeRolePolicyDocument": trust.to_string()});
+    let created = ask(account, IAM, "CreateRole", &input).await?;
+    part(&created, "/Role/Arn")
+}
+
+/// Replaces the permissions of a role.
+pub(crate) async fn permit(account: &Account, role: &str, policy: &Value) -> Result<(), Error> {
+    let input =
+        json!({"RoleName": role, "PolicyName": "policy", "PolicyDocument": policy.to_string()});
+    ask(account, IAM, "PutRolePolicy", &input).await?;
+    Ok(())
+}
+
+/// Opens a session of a role.
+pub(crate) async fn assume(
+    account: &Account,
+    arn: &str,
+    session: &str,
+) -> Result<RoleCredentials, Error> {
+    let input = json!({"RoleArn": arn, "RoleSessionName": session});
+    let deadline = Instant::now() + ASSUMABLE_LIMIT;
+    let reply = loop {
+        match account.ask(STS, "AssumeRole", &input).await {
+            Ok(answer) => break answer.body,
+            Err(cause) if cause.why == Why::Denied && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+            Err(cause) => return Err(no_answer(cause)),
+        }
+    };
+    Ok(RoleCredentials {
+        access_key: part(&reply, "/Credentials/AccessKeyId")?,
+        secret_key: part(&reply, "/Credentials/SecretAccessKey")?,
+        session_token: part(&reply, "/Credentials/SessionToken")?,
+    })
 }
 
 impl Roles {
@@ -126,50 +174,43 @@ impl Roles {
     /// Permits the routes, and opens a session of each role.
     pub(crate) async fn permitted(
         self,
-        cloud: &Cloud,
+        account: &Account,
         api_id: &str,
     ) -> Result<BTreeMap<String, RoleCredentials>, Error> {
+        let region = account.region();
         let mut all = BTreeMap::new();
         for (role, arn) in self.0 {
-            let account = arn.split(':').nth(4).unwrap_or_default();
-            let api = format!("arn:aws:execute-api:{REGION}:{account}:{api_id}/*");
-            let routes: Vec<_> = role
-                .routes
-                .iter()
-                .map(|route| format!("{api}/{route}"))
-                .collect();
+            let mut parts = arn.split(':');
+            let partition = parts.nth(1).unwrap_or_default();
+            let id = parts.nth(2).unwrap_or_default();
+            let api = format!("arn:{partition}:execute-api:{region}:{id}:{api_id}/*");
+            let routes = role.routes.iter().map(|route| format!("{api}/{route}"));
             let policy = json!({"Version": "2012-10-17", "Statement": [
-                {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": routes},
+                {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": routes.collect::<Vec<_>>()},
             ]});
-            let put = fields([
-                ("RoleName", role.name),
-                ("PolicyName", "routes"),
-                ("PolicyDocument", &policy.to_string()),
-            ]);
-            cloud.query(IAM, "PutRolePolicy", &put).await?;
-            let assume = fields([("RoleArn", arn.as_str()), ("RoleSessionName", role.person)]);
-            let reply = cloud.query(STS, "AssumeRole", &assume).await?;
-            let credentials = RoleCredentials {
-                access_key: part(&reply, "AccessKeyId")?,
-                secret_key: part(&reply, "SecretAccessKey")?,
-                session_token: part(&reply, "SessionToken")?,
-            };
-            all.insert(role.name.to_owned(), credentials);
+            let name = arn.rsplit('/').next().unwrap_or_default();
+            permit(account, name, &policy).await?;
+            let session = assume(account, &arn, role.person).await?;
+            all.insert(role.name.to_owned(), session);
         }
         Ok(all)
     }
 }
 
-fn fields<const N: usize>(fields: [(&str, &str); N]) -> Vec<(String, String)> {
-    let fields = fields.into_iter();
-    fields
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+async fn ask(
+    account: &Account,
+    service: rebindctl::account::Service,
+    operation: &str,
+    input: &Value,
+) -> Result<Value, Error> {
+    let answer = account.ask(service, operation, input).await;
+    Ok(answer.map_err(no_answer)?.body)
 }
 
-fn part(xml: &str, name: &str) -> Result<String, Error> {
-    first(xml, name).ok_or_else(|| Error::Reply {
-        what: name.to_owned(),
-        reply: "a reply without it".to_owned(),
+fn part(reply: &Value, pointer: &str) -> Result<String, Error> {
+    let text = reply.pointer(pointer).and_then(Value::as_str);
+    text.map(str::to_owned).ok_or_else(|| Error::Reply {
+        what: pointer.to_owned(),
+        reply: "a reply of IAM".to_owned(),
     })
 }

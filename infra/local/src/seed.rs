@@ -6,6 +6,8 @@ use application::ports::{DataKey, HashKey};
 use aws::kms::{HashKeyIds, Kms};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::DisplayErrorContext;
+use aws_sdk_dynamodb::types::AttributeValue;
 use bank::sandbox::person_items;
 use domain::policy::Policy;
 use rebindctl::import::Target;
@@ -60,6 +62,34 @@ pub(crate) async fn load(
         }
     }
     Ok(())
+}
+
+/// The texts of the messages to a phone that the table of a sandbox keeps, oldest first.
+pub(crate) async fn kept_sms(
+    config: &SdkConfig,
+    table: &str,
+    phone: &str,
+) -> Result<Vec<String>, Error> {
+    let pages = Client::new(config)
+        .query()
+        .table_name(table)
+        .key_condition_expression("pk = :phone")
+        .expression_attribute_values(":phone", AttributeValue::S(phone.to_owned()))
+        .consistent_read(true)
+        .into_paginator()
+        .items()
+        .send();
+    let items = pages.collect::<Result<Vec<_>, _>>().await;
+    let items = items.map_err(|error| Error::Seed(DisplayErrorContext(error).to_string()))?;
+    let mut messages: Vec<(u64, String)> = items
+        .iter()
+        .filter_map(|item| {
+            let at = item.get("at")?.as_n().ok()?.parse().ok()?;
+            Some((at, item.get("text")?.as_s().ok()?.clone()))
+        })
+        .collect();
+    messages.sort();
+    Ok(messages.into_iter().map(|(_, text)| text).collect())
 }
 
 /// Where an import creates merchants: the tables themselves.

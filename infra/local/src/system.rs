@@ -1,14 +1,15 @@
-//! A whole local system: builds, starts, deploys and loads it, and stops it when it is dropped.
+//! A whole sandbox. On this machine it is built, started, deployed and loaded, and stopped when it is dropped; one that runs already,
+//! here or on AWS, is attached to.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use http::Request;
 use jose::receiver::Receiver;
+use rebindctl::account::Account;
 use rebindctl::import::Target;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,7 +24,7 @@ use crate::operators::{self, RoleCredentials};
 use crate::paths;
 use crate::progress::Progress;
 use crate::seed;
-use crate::stack::{self, STACK, Stack};
+use crate::stack::{Deployment, Stack};
 use crate::tools;
 
 /// Options for starting a system.
@@ -52,17 +53,21 @@ impl Default for UpOptions {
 pub struct Endpoints {
     /// The API. Paths begin with `/v1`.
     pub api_url: String,
-    /// `GET {sms_url}?phoneNumber=%2B86…` lists the SMS sent to a phone.
+    /// `GET {sms_url}?phoneNumber=%2B86…` lists the SMS sent to a phone. On AWS, a table keeps them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sms_url: String,
-    /// The endpoint of every AWS service.
+    /// The endpoint of every AWS service; empty on AWS.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cloud_url: String,
     /// The simulated bank.
     pub bank_url: String,
     /// For AWS clients.
     pub region: String,
-    /// For AWS clients: the local cloud's administrator. Valid nowhere else.
+    /// For AWS clients: the local cloud's administrator. Valid nowhere else, and empty on AWS.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub access_key: String,
     /// The secret of `access_key`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub secret_key: String,
     /// The CloudFormation stack.
     pub stack: String,
@@ -82,7 +87,7 @@ pub struct Endpoints {
     pub functions: BTreeMap<String, String>,
 }
 
-/// A running system. Dropping it stops it, unless it was started detached.
+/// A running system. Dropping it stops it, if it was started here and not detached.
 #[derive(Debug)]
 pub struct System {
     endpoints: Endpoints,
@@ -90,7 +95,8 @@ pub struct System {
     cloud: Cloud,
     http: Http,
     endpoints_file: Option<PathBuf>,
-    ministack: Ministack,
+    /// The local cloud, if it was started here.
+    started: Option<(Deployment, Ministack)>,
 }
 
 impl System {
@@ -113,33 +119,109 @@ impl System {
         progress.say("deploying infra/template.yaml");
         let core = Receiver::generate("local-core").map_err(|_| Error::CoreKey)?;
         let core_key = core.private_jwk().map_err(|_| Error::CoreKey)?;
-        let roles = operators::create_roles(&cloud).await?;
+        let roles = operators::create_roles(cloud.account(), "").await?;
         let settings = [
             ("CoreEncryptionKeys", core.public_set()),
             ("OperatorRoleArns", roles.arns()),
         ];
-        let stack = stack::deploy(&cloud, &url, &template, &packages, settings).await?;
+        let (deployment, stack) =
+            Deployment::create(&cloud, &url, &template, &packages, settings).await?;
         let operators = roles
-            .permitted(&cloud, stack.output("OperatorApiId")?)
+            .permitted(cloud.account(), stack.output("OperatorApiId")?)
             .await?;
+        let endpoints = Endpoints {
+            core_key,
+            operators,
+            ..endpoints(Some(&url), REGION, &stack)?
+        };
         let mut system = Self {
-            endpoints: Endpoints {
-                core_key,
-                operators,
-                ..endpoints(&url, &stack, &packages)?
-            },
+            endpoints,
             stack,
             cloud,
             http: Http::new(),
             endpoints_file: None,
-            ministack,
+            started: Some((deployment, ministack)),
         };
         progress.say("loading the sandbox's merchants");
-        seed::mark(&system.sdk_config(), &system.stack).await?;
-        system.load(&seed::sandbox()?).await?;
+        system.load_sandbox().await?;
         system.publish(&options)?;
         progress.say(&format!("up: {}", system.endpoints.api_url));
         Ok(system)
+    }
+
+    /// The system that a file like `endpoints.json` describes. On AWS, with the usual credentials.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the stack does not answer.
+    pub async fn attach(file: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(file);
+        let text = text.map_err(Error::io(format!("reading {}", file.display())))?;
+        let endpoints: Endpoints = serde_json::from_str(&text).map_err(|error| Error::Reply {
+            what: error.to_string(),
+            reply: file.display().to_string(),
+        })?;
+        let account = if endpoints.cloud_url.is_empty() {
+            let account = Account::aws(Some(&endpoints.region)).await;
+            account.map_err(Error::Account)?
+        } else {
+            let (id, secret) = (&endpoints.access_key, &endpoints.secret_key);
+            let credentials = Credentials::new(id, secret, None, None, "local");
+            let url = Some(endpoints.cloud_url.clone());
+            Account::new(url, endpoints.region.clone(), credentials)
+        };
+        let stack = Stack::read(&account, &endpoints.stack).await?;
+        Ok(Self::of(account, stack, endpoints))
+    }
+
+    /// A stack that was deployed elsewhere.
+    pub(crate) fn of(account: Account, stack: Stack, endpoints: Endpoints) -> Self {
+        Self {
+            endpoints,
+            stack,
+            cloud: Cloud::of(account),
+            http: Http::new(),
+            endpoints_file: None,
+            started: None,
+        }
+    }
+
+    /// Marks the tables as those of a sandbox, and loads its merchants.
+    pub(crate) async fn load_sandbox(&self) -> Result<(), Error> {
+        seed::mark(&self.sdk_config(), &self.stack).await?;
+        self.load(&seed::sandbox()?).await
+    }
+
+    /// Deploys a local system again with other values of parameters.
+    pub(crate) async fn update(
+        &mut self,
+        changes: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<(), Error> {
+        if let Some((deployment, _)) = &mut self.started {
+            deployment.update(&self.cloud, changes).await?;
+        }
+        self.read_again().await
+    }
+
+    /// Reads the stack again, after a deployment.
+    pub(crate) async fn read_again(&mut self) -> Result<(), Error> {
+        self.stack = Stack::read(self.cloud.account(), &self.stack.name).await?;
+        self.endpoints.table = self.stack.output("TableName")?.to_owned();
+        self.endpoints.record_table = self.stack.output("RecordTableName")?.to_owned();
+        Ok(())
+    }
+
+    /// The account, as its administrator.
+    #[must_use]
+    pub const fn account(&self) -> &Account {
+        self.cloud.account()
+    }
+
+    pub(crate) const fn cloud(&self) -> &Cloud {
+        &self.cloud
+    }
+
+    pub(crate) const fn stack(&self) -> &Stack {
+        &self.stack
     }
 
     /// The addresses of the system.
@@ -159,13 +241,7 @@ impl System {
     /// A configuration for AWS clients that call this system as its administrator. It reads nothing from the environment.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
-        let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "local");
-        SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(REGION))
-            .endpoint_url(&self.endpoints.cloud_url)
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .build()
+        self.cloud.account().sdk()
     }
 
     /// Loads more merchants, and makes them known to the simulated bank.
@@ -200,8 +276,16 @@ impl System {
     /// The SMS sent to `phone` (`+86…`), oldest first.
     ///
     /// # Errors
-    /// When the local cloud does not answer.
+    /// When the local cloud, or the table of messages, does not answer.
     pub async fn sms(&self, phone: &str) -> Result<Vec<String>, Error> {
+        if self.endpoints.sms_url.is_empty() {
+            return seed::kept_sms(
+                &self.sdk_config(),
+                self.stack.output("OutboxTableName")?,
+                phone,
+            )
+            .await;
+        }
         let number = phone.replacen('+', "%2B", 1);
         let uri = format!("{}?phoneNumber={number}", self.endpoints.sms_url);
         let request =
@@ -264,7 +348,9 @@ impl System {
         std::fs::write(&partial, text).map_err(Error::io(failed()))?;
         std::fs::rename(&partial, &path).map_err(Error::io(failed()))?;
         if options.detached {
-            self.ministack.detach()?;
+            if let Some((_, ministack)) = &mut self.started {
+                ministack.detach()?;
+            }
         } else {
             self.endpoints_file = Some(path);
         }
@@ -294,57 +380,60 @@ fn endpoints_path(state_dir: &Path) -> PathBuf {
     state_dir.join("endpoints.json")
 }
 
-fn endpoints(url: &str, stack: &Stack, packages: &artifacts::Packages) -> Result<Endpoints, Error> {
-    let functions = packages
-        .keys()
-        .filter_map(|folder| {
-            Some((
-                folder.clone(),
-                stack.resources.get(&logical_id(folder))?.clone(),
-            ))
-        })
-        .collect();
-    Ok(Endpoints {
+/// `url`: of a local cloud.
+pub(crate) fn endpoints(
+    url: Option<&str>,
+    region: &str,
+    stack: &Stack,
+) -> Result<Endpoints, Error> {
+    let functions = stack.of_kind("AWS::Lambda::Function");
+    let functions = functions.map(|one| (folder_of(&one.logical_id), one.physical_id.clone()));
+    let api = |id: &str, address: &str| match url {
         // Without a stage the gateway uses `$default`, which a shell would expand.
-        api_url: format!("{url}/_aws/execute-api/{}", stack.output("ApiId")?),
-        sms_url: format!("{url}/_ministack/sns/sms-messages"),
-        cloud_url: url.to_owned(),
+        Some(url) => Ok(format!("{url}/_aws/execute-api/{}", stack.output(id)?)),
+        None => stack.output(address).map(str::to_owned),
+    };
+    let of_cloud = |path: &str| url.map_or_else(String::new, |url| format!("{url}{path}"));
+    let key = |key: &str| url.map_or_else(String::new, |_| key.to_owned());
+    Ok(Endpoints {
+        api_url: api("ApiId", "ApiUrl")?,
+        sms_url: of_cloud("/_ministack/sns/sms-messages"),
+        cloud_url: of_cloud(""),
         bank_url: stack.bank_url(url)?,
-        region: REGION.to_owned(),
-        access_key: ACCESS_KEY.to_owned(),
-        secret_key: SECRET_KEY.to_owned(),
-        stack: STACK.to_owned(),
+        region: region.to_owned(),
+        access_key: key(ACCESS_KEY),
+        secret_key: key(SECRET_KEY),
+        stack: stack.name.clone(),
         table: stack.output("TableName")?.to_owned(),
         record_table: stack.output("RecordTableName")?.to_owned(),
-        operator_url: format!("{url}/_aws/execute-api/{}", stack.output("OperatorApiId")?),
+        operator_url: api("OperatorApiId", "OperatorApiUrl")?,
         core_key: Value::Null,
         operators: BTreeMap::new(),
         events_topic: stack.output("EventsTopicArn")?.to_owned(),
-        functions,
+        functions: functions.collect(),
     })
 }
 
-/// The logical id of the function in `folder`: `rebind-request` is `RebindRequestFunction`.
-fn logical_id(folder: &str) -> String {
-    let mut id: String = folder
-        .split('-')
-        .flat_map(|word| {
-            word.chars()
-                .enumerate()
-                .map(|(i, c)| if i == 0 { c.to_ascii_uppercase() } else { c })
-        })
-        .collect();
-    id.push_str("Function");
-    id
+/// The folder of a function of the template: that of `RebindRequestFunction` is `rebind-request`.
+fn folder_of(logical_id: &str) -> String {
+    let name = logical_id.strip_suffix("Function").unwrap_or(logical_id);
+    let mut folder = String::new();
+    for (index, letter) in name.chars().enumerate() {
+        if index > 0 && letter.is_ascii_uppercase() {
+            folder.push('-');
+        }
+        folder.push(letter.to_ascii_lowercase());
+    }
+    folder
 }
 
 #[cfg(test)]
 mod tests {
-    use super::logical_id;
+    use super::folder_of;
 
     #[test]
-    fn a_folder_maps_to_its_logical_id() {
-        assert_eq!(logical_id("login"), "LoginFunction");
-        assert_eq!(logical_id("rebind-request"), "RebindRequestFunction");
+    fn functions_are_known_by_their_folders() {
+        assert_eq!(folder_of("LoginFunction"), "login");
+        assert_eq!(folder_of("RebindRequestFunction"), "rebind-request");
     }
 }

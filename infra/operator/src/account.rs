@@ -5,6 +5,7 @@
 use aws::signed::{SendError, SignedHttp, SignedReply, Unsigned};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -34,16 +35,27 @@ enum Protocol {
     Rest,
 }
 
-pub(crate) const CLOUDFORMATION: Service = query("cloudformation", "2010-05-15");
-pub(crate) const DYNAMODB: Service = json("dynamodb", "1.0", "DynamoDB_20120810");
-pub(crate) const IAM: Service = query("iam", "2010-05-08");
+/// CloudFormation.
+pub const CLOUDFORMATION: Service = query("cloudformation", "2010-05-15");
+/// DynamoDB.
+pub const DYNAMODB: Service = json("dynamodb", "1.0", "DynamoDB_20120810");
+/// IAM.
+pub const IAM: Service = query("iam", "2010-05-08");
+/// CloudWatch.
+pub const CLOUDWATCH: Service = query("monitoring", "2010-08-01");
 pub(crate) const KMS: Service = json("kms", "1.1", "TrentService");
 pub(crate) const LOGS: Service = json("logs", "1.1", "Logs_20140328");
-pub(crate) const LAMBDA: Service = rest("lambda");
+/// Lambda.
+pub const LAMBDA: Service = rest("lambda");
 pub(crate) const SCHEDULER: Service = rest("scheduler");
-pub(crate) const SECRETS: Service = json("secretsmanager", "1.1", "secretsmanager");
-pub(crate) const SNS: Service = query("sns", "2010-03-31");
-pub(crate) const SQS: Service = json("sqs", "1.0", "AmazonSQS");
+/// Secrets Manager.
+pub const SECRETS: Service = json("secretsmanager", "1.1", "secretsmanager");
+/// SNS.
+pub const SNS: Service = query("sns", "2010-03-31");
+/// STS.
+pub const STS: Service = query("sts", "2011-06-15");
+/// SQS.
+pub const SQS: Service = json("sqs", "1.0", "AmazonSQS");
 
 const fn json(name: &'static str, version: &'static str, prefix: &'static str) -> Service {
     Service {
@@ -142,19 +154,52 @@ impl Account {
         Ok(Self::new(url, region, credentials))
     }
 
-    /// The configuration of an SDK client.
-    pub(crate) async fn sdk(&self) -> SdkConfig {
-        let mut config = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(self.region.clone()))
-            .credentials_provider(self.credentials.clone());
-        if let Some(url) = &self.url {
-            config = config.endpoint_url(url);
+    /// The same account, in another role's session.
+    #[must_use]
+    pub fn with(&self, credentials: Credentials) -> Self {
+        Self {
+            credentials,
+            ..self.clone()
         }
-        config.load().await
     }
 
-    /// Calls an operation. `input`: an object; for a query API, of texts.
-    pub(crate) async fn ask(
+    /// True on AWS, and false on a local cloud.
+    #[must_use]
+    pub const fn is_aws(&self) -> bool {
+        self.url.is_none()
+    }
+
+    /// The region.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// The credentials of the session.
+    #[must_use]
+    pub const fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The configuration of an SDK client. It reads nothing from the environment.
+    #[must_use]
+    pub fn sdk(&self) -> SdkConfig {
+        let credentials = SharedCredentialsProvider::new(self.credentials.clone());
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(self.region.clone()))
+            .credentials_provider(credentials);
+        match &self.url {
+            Some(url) => config.endpoint_url(url).build(),
+            None => config.build(),
+        }
+    }
+
+    /// Calls an operation. `input`: an object, for a query API of texts; for an API of paths, the path to read.
+    ///
+    /// # Errors
+    /// When the caller may not do it, the service refuses, or no reply comes in time.
+    pub async fn ask(
         &self,
         service: Service,
         operation: &str,
@@ -242,7 +287,8 @@ impl Account {
     }
 
     /// The address of a service, and the region of its signatures.
-    fn address(&self, service: &str) -> (String, String) {
+    #[must_use]
+    pub fn address(&self, service: &str) -> (String, String) {
         let region = self.region.as_str();
         let (suffix, home) = match region.starts_with("cn-") {
             true => ("amazonaws.com.cn", "cn-north-1"),
@@ -265,10 +311,11 @@ impl Account {
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) body: Value,
+pub struct Answer {
+    /// The document.
+    pub body: Value,
     /// The time of the service, as in HTTP.
-    pub(crate) date: Option<String>,
+    pub date: Option<String>,
 }
 
 /// What a refusal means.

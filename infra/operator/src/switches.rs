@@ -36,7 +36,7 @@ pub async fn switch(
     now: Timestamp,
 ) -> Result<Value, Error> {
     let (stack, _) = Stack::read(account, stack).await.map_err(Error::Stack)?;
-    let client = aws_sdk_dynamodb::Client::new(&account.sdk().await);
+    let client = aws_sdk_dynamodb::Client::new(&account.sdk());
     let tables = Tables::new(stack.output("TableName"), stack.output("RecordTableName"));
     let store = Store::new(client, tables, &Policy::CURRENT);
     store.switch(switch, why, now).await?;

@@ -17,7 +17,6 @@ use rebindctl::import::{Ending, Format, Plan, Report, Summary, run};
 use rebindctl::trace::{TraceId, print, trace};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tests::aws::Caller;
 use tests::local_cloud::LocalCloud;
 use tests::merchant::Profile;
 use tests::new_merchants::new_merchant;
@@ -155,8 +154,7 @@ pub async fn account_of(live: &LocalCloud, role: &str, policy: &str) -> Account 
         .replace("STACK", &endpoints.stack);
     let policy = serde_json::from_str(&policy).unwrap();
     let credentials = live.root.new_role(role, &policy).await.credentials();
-    let (url, region) = (endpoints.cloud_url.clone(), endpoints.region.clone());
-    Account::new(Some(url), region, credentials)
+    live.system.account().with(credentials)
 }
 
 /// The doctor, in a role with its example policy, finds out everything that the local cloud knows.
@@ -375,7 +373,7 @@ pub async fn roles_may_call_their_routes_only(live: &LocalCloud) {
 pub async fn only_sessions_of_operator_roles_are_accepted(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = format!("/operator/v1/merchants/{}", merchant.id);
-    let root = Caller::root(live.system.endpoints()).at(&live.system.endpoints().operator_url);
+    let root = live.root.at(&live.system.endpoints().operator_url);
     let show = call("GET", &format!("merchants/{}", merchant.id));
     let reply = live.operate_as(&root, show.clone()).await;
     reply.refused(ErrorCode::OperatorUnknown);

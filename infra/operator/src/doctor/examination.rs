@@ -185,7 +185,7 @@ impl Examination<'_> {
 
     async fn core_keys(&mut self) {
         let stack = self.stack;
-        let client = aws_sdk_dynamodb::Client::new(&self.account.sdk().await);
+        let client = aws_sdk_dynamodb::Client::new(&self.account.sdk());
         let tables = Tables::new(stack.output("TableName"), stack.output("RecordTableName"));
         let store = Store::new(client, tables, &Policy::CURRENT);
         let found = match store.registered_core_keys().await {

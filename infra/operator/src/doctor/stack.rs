@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 /// A resource of the stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Resource {
+pub struct Resource {
     /// The name in the template.
-    pub(crate) logical_id: String,
+    pub logical_id: String,
     /// The name in the account.
-    pub(crate) physical_id: String,
+    pub physical_id: String,
     /// For example `AWS::KMS::Key`.
-    pub(crate) kind: String,
+    pub kind: String,
 }
 
 /// A deployed stack.
@@ -32,10 +32,7 @@ impl Stack {
     ///
     /// # Errors
     /// When the account does not tell.
-    pub(crate) async fn read(
-        account: &Account,
-        name: &str,
-    ) -> Result<(Self, Option<String>), NoAnswer> {
+    pub async fn read(account: &Account, name: &str) -> Result<(Self, Option<String>), NoAnswer> {
         let input = json!({ "StackName": name });
         let Answer { mut body, date } = account
             .ask(CLOUDFORMATION, "DescribeStacks", &input)
@@ -88,12 +85,14 @@ impl Stack {
     }
 
     /// The value of a parameter; empty if the stack has none of this name.
-    pub(super) fn parameter(&self, name: &str) -> &str {
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> &str {
         self.parameters.get(name).map_or("", String::as_str)
     }
 
     /// An output; empty if the stack has none of this name.
-    pub(crate) fn output(&self, name: &str) -> &str {
+    #[must_use]
+    pub fn output(&self, name: &str) -> &str {
         self.outputs.get(name).map_or("", String::as_str)
     }
 
@@ -102,8 +101,16 @@ impl Stack {
         self.parameter("Stage") != "sandbox"
     }
 
+    /// The name in the account of a resource of the template; empty if the stack has none.
+    #[must_use]
+    pub fn resource(&self, logical_id: &str) -> &str {
+        let mut all = self.resources.iter();
+        let found = all.find(|one| one.logical_id == logical_id);
+        found.map_or("", |one| &one.physical_id)
+    }
+
     /// The resources of a kind.
-    pub(crate) fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Resource> {
+    pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Resource> {
         self.resources.iter().filter(move |one| one.kind == kind)
     }
 
