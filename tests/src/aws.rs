@@ -15,7 +15,10 @@ use local::http::{Http, Reply};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rebindctl::account::Account;
 use serde_json::{Value, json};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
+
+/// On AWS, a changed trust policy holds after some seconds.
+const ASSUMABLE_LIMIT: Duration = Duration::from_secs(60);
 
 /// A caller: a session of a role in an account, and a client.
 #[derive(Clone, Debug)]
@@ -104,10 +107,14 @@ impl Caller {
             .await
             .unwrap();
         let fields = [("RoleArn", arn), ("RoleSessionName", "tests")];
-        let reply = self
-            .query("sts", "2011-06-15", "AssumeRole", &fields)
-            .await
-            .unwrap();
+        let deadline = Instant::now() + ASSUMABLE_LIMIT;
+        let reply = loop {
+            match self.query("sts", "2011-06-15", "AssumeRole", &fields).await {
+                Ok(reply) => break reply,
+                Err(code) => assert!(Instant::now() < deadline, "assuming {name}: {code}"),
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        };
         let part = |name| element(&reply, name).expect("credentials").to_owned();
         let token = Some(part("SessionToken"));
         let credentials = Credentials::new(

@@ -17,7 +17,7 @@ use http::Request;
 use local::http::Http;
 use local::{System, UpOptions, default_state_dir};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use store::item::Item;
@@ -81,7 +81,26 @@ impl LocalCloud {
                 Err(error) => return Err(error),
             }
         };
-        Ok(Self {
+        // The first phones belong to the merchants of `sandbox.json`.
+        Ok(Self::of(system, state_dir, 100))
+    }
+
+    /// The running system that a file describes.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the stack does not answer.
+    pub async fn attach(endpoints: &Path) -> Result<Self, local::Error> {
+        let system = System::attach(endpoints).await?;
+        let state_dir = endpoints.parent().map_or_else(PathBuf::new, PathBuf::from);
+        // The merchants of an earlier run keep their phones and cards.
+        let run = wall_clock().epoch_s() % 900_000;
+        let first = u32::try_from(run).map_or(0, |run| run * 100);
+        Ok(Self::of(system, state_dir, 10_000 + first))
+    }
+
+    /// `first`: the first number of phones, cards and merchants.
+    fn of(system: System, state_dir: PathBuf, first: u32) -> Self {
+        Self {
             root: Caller::of(system.account()),
             table: aws_sdk_dynamodb::Client::new(&system.sdk_config()),
             secrets: Secrets::default(),
@@ -89,13 +108,12 @@ impl LocalCloud {
             outputs: std::sync::Mutex::default(),
             http: Http::new(),
             contract: Contract::load().unwrap(),
-            // The first phones belong to the merchants of `sandbox.json`.
-            number: AtomicU32::new(100),
+            number: AtomicU32::new(first),
             freeze_turn: Mutex::new(()),
             login_turn: Mutex::new(()),
             state_dir,
             system,
-        })
+        }
     }
 
     /// Records output for the search.

@@ -83,7 +83,8 @@ async fn public_key(live: &LocalCloud) -> LogKey {
 
 fn log_name(live: &LocalCloud) -> String {
     let endpoints = live.system.endpoints();
-    format!("{}/000000000000/{}", endpoints.stack, endpoints.region)
+    let account = endpoints.events_topic.split(':').nth(4).unwrap();
+    format!("{}/{account}/{}", endpoints.stack, endpoints.region)
 }
 
 /// The tables, without a role.

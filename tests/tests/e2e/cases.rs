@@ -117,3 +117,38 @@ pub const AT_THE_END: &[Case] = cases! {
     needed: every_permission_is_needed;
     leaks: no_secret_is_stored_or_sent;
 };
+
+/// Cases, by the beginning of their names, that need a system of their own on this machine, each with its reason. A run on a
+/// deployed system leaves them out.
+pub const OF_OWN_SYSTEM: [(&str, &str); 8] = [
+    ("payloads::", "adds a probe to the local gateway"),
+    (
+        "needed::",
+        "takes permissions away, which AWS notices after minutes",
+    ),
+    (
+        "alarms::",
+        "puts metrics, whose periods pass faster on the local cloud",
+    ),
+    ("leaks::", "searches all output of a new system"),
+    ("aftermath::", "inspects everything in a new system"),
+    (
+        "edges::process_survives",
+        "reads the log of the local cloud",
+    ),
+    ("operators::doctor_", "expects what the local cloud lacks"),
+    (
+        "settings::push_targets",
+        "needs an application of Apple or Google, which the local cloud does not check",
+    ),
+];
+
+impl Case {
+    /// True if the case cannot be run on a system that was deployed elsewhere.
+    pub fn needs_own_system(&self) -> bool {
+        let names = OF_OWN_SYSTEM.iter();
+        names
+            .map(|(name, _)| name)
+            .any(|name| self.name.starts_with(name))
+    }
+}

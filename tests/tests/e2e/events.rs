@@ -25,10 +25,8 @@ impl<'l> Subscriber<'l> {
     /// A queue that receives the events with these message attributes.
     async fn subscribe(live: &'l LocalCloud, name: &str, filter: &Value) -> Self {
         let topic = &live.system.endpoints().events_topic;
-        let arn = format!(
-            "arn:aws:sqs:{}:000000000000:{name}",
-            live.system.endpoints().region
-        );
+        let (account, _) = topic.rsplit_once(':').unwrap();
+        let arn = format!("{}:{name}", account.replacen(":sns:", ":sqs:", 1));
         let policy = json!({"Version": "2012-10-17", "Statement": [{
             "Effect": "Allow",
             "Principal": {"Service": "sns.amazonaws.com"},

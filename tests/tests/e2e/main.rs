@@ -2,7 +2,8 @@
 //!
 //! One test and one system serve all cases. With `cargo test` and with `cargo nextest` alike there is one process, which owns
 //! the system and stops it after the last case. If that process is killed, the system stops by itself. `E2E=<text>` runs the
-//! cases whose name contains the text, or one of several: `E2E=cards,payouts`.
+//! cases whose name contains the text, or one of several: `E2E=cards,payouts`. `E2E_ENDPOINTS=<file>` runs on the system that a
+//! file like `endpoints.json` describes, here or on AWS, without the cases that need a system of their own.
 
 #![allow(
     clippy::unwrap_used,
@@ -51,6 +52,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Formatter};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -94,15 +96,19 @@ fn running_system_obeys_contract() -> Result<(), Failed> {
 async fn run() -> Result<(), Failed> {
     let wanted = std::env::var("E2E").unwrap_or_default();
     let started = Instant::now();
-    let live = Arc::new(
-        LocalCloud::up()
-            .await
-            .unwrap_or_else(|error| panic!("{error}")),
-    );
+    let attached = std::env::var_os("E2E_ENDPOINTS").map(PathBuf::from);
+    let live = match &attached {
+        Some(endpoints) => LocalCloud::attach(endpoints).await,
+        None => LocalCloud::up().await,
+    };
+    let live = Arc::new(live.unwrap_or_else(|error| panic!("{error}")));
     println!("up after {:.1} s", started.elapsed().as_secs_f32());
 
     let turns = Arc::new(Semaphore::new(AT_ONCE));
-    let is_wanted = |case: &&cases::Case| wanted.split(',').any(|text| case.name.contains(text));
+    let is_wanted = |case: &&cases::Case| {
+        let is_possible = attached.is_none() || !case.needs_own_system();
+        is_possible && wanted.split(',').any(|text| case.name.contains(text))
+    };
     let side_by_side = cases::SIDE_BY_SIDE.iter().filter(is_wanted);
     let running: Vec<_> = side_by_side
         .map(|case| {
@@ -136,7 +142,11 @@ async fn run() -> Result<(), Failed> {
     if !failed.is_empty() {
         return Err(Failed(failed));
     }
-    if wanted.is_empty() {
+    if let Some(endpoints) = attached {
+        for (cases, reason) in cases::OF_OWN_SYSTEM {
+            println!("left out on {}: {cases} {reason}", endpoints.display());
+        }
+    } else if wanted.is_empty() {
         let met: BTreeMap<&str, BTreeSet<&str>> = all
             .into_iter()
             .map(|done| (done.name, done.codes))

@@ -413,7 +413,7 @@ fn topic_admits_its_function_and_systems() {
     let resources = &template()["Resources"];
     assert_eq!(
         resources["EventsTopic"]["Properties"],
-        json!({"KmsMasterKeyId": "EventsKey"})
+        json!({"KmsMasterKeyId": "EventsKey", "SignatureVersion": "2"})
     );
     let policy = &resources["EventsTopicPolicy"]["Properties"];
     assert_eq!(policy["Topics"], json!([TOPIC]));
