@@ -334,6 +334,51 @@ Exit codes:
         #[arg(value_name = "NAME=VALUE")]
         parameters: Vec<String>,
     },
+
+    /// Deploy a sandbox into an AWS account, ask what only an account can answer, and delete it
+    ///
+    /// Builds release packages, deploys them with infra/samconfig.toml's sandbox, and runs the end-to-end suite on the stack. Then it
+    /// walks the permissions of each role, publishes events, sets all alarms off, measures starts and rates, deploys a canary, replaces
+    /// the bank's key, restores the tables and switches over and back. Needs the AWS SAM CLI, cargo-lambda, and administrator's
+    /// credentials (a user or a role; the root user cannot assume roles). Keep the account empty of real merchants. With --local, the
+    /// same on this machine, as far as the local cloud goes.
+    #[command(
+        name = "first-hour",
+        after_long_help = "\
+Leaves behind:
+  target/first-hour/STACK/report.md  what was expected, and what the account answered
+  target/first-hour/STACK/suite.log  the output of the suite
+  In the account, the bucket of the SAM CLI with the packages. With --keep, also the stack and its roles.
+
+Examples:
+  cargo local first-hour --stack first-hour --region ap-east-1
+  cargo local first-hour --local
+
+Exit codes:
+  0  every answer is as expected, or open for the reason that the report gives
+  1  an answer is otherwise, or the stack cannot be deployed or deleted
+  2  the command line is not valid"
+    )]
+    FirstHour {
+        /// The name of the new stack
+        #[arg(long, value_name = "NAME", required_unless_present = "local")]
+        stack: Option<String>,
+        /// Try it on this machine
+        #[arg(long, conflicts_with_all = ["stack", "region", "keep"])]
+        local: bool,
+        /// The region [default: that of the usual settings of AWS]
+        #[arg(long, value_name = "REGION")]
+        region: Option<String>,
+        /// The processor architecture
+        #[arg(long, value_enum, default_value_t = Architecture::Arm64)]
+        arch: Architecture,
+        /// Run these cases of the suite only: texts of their names, separated by commas
+        #[arg(long, value_name = "TEXTS", default_value = "")]
+        cases: String,
+        /// Keep the stack
+        #[arg(long)]
+        keep: bool,
+    },
 }
 
 /// The options of `up`.
@@ -397,6 +442,8 @@ mod tests {
             ("up --port 0", "1..=65535"),
             ("stress rack", "races"),
             ("package --arch mips", "host, x86_64, arm64"),
+            ("first-hour", "--stack <NAME>"),
+            ("first-hour --local --stack trial", "'--stack"),
         ] {
             let error = parse(line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

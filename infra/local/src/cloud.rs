@@ -1,6 +1,6 @@
 //! The services that only this crate calls: S3, CloudFormation, Lambda and CloudWatch Logs, of a local cloud or of AWS.
 //!
-//! The requests are signed here. Four more SDKs, for eight operations, would take longer to compile than the rest of this crate.
+//! The requests are signed here. Four more SDKs, for a dozen operations, would take longer to compile than the rest of this crate.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +8,8 @@ use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Method, Request};
 use rebindctl::account::Account;
@@ -20,6 +22,8 @@ use crate::http::{Http, Reply};
 pub(crate) const REGION: &str = "us-east-1";
 pub(crate) const ACCESS_KEY: &str = "test";
 pub(crate) const SECRET_KEY: &str = "test";
+
+const JSON: &str = "application/json";
 
 /// A client, as the administrator of an account.
 #[derive(Clone, Debug)]
@@ -68,6 +72,26 @@ impl Cloud {
         reply.json()
     }
 
+    /// Invokes the unpublished version of a function and returns the end of its log.
+    pub(crate) async fn invoke_latest(
+        &self,
+        function: &str,
+        event: &Value,
+    ) -> Result<String, Error> {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let headers = [("content-type", JSON), ("x-amz-log-type", "Tail")];
+        let body = Bytes::from(event.to_string());
+        let reply = self
+            .call("lambda", &Method::POST, &path, &headers, body)
+            .await?;
+        if !(200..300).contains(&reply.status) {
+            return Err(refused(&format!("invoking {function}"), &reply));
+        }
+        let log = reply.headers.get("x-amz-log-result");
+        let log = STANDARD.decode(log.map_or(&[][..], |log| log.as_bytes()));
+        Ok(String::from_utf8_lossy(&log.unwrap_or_default()).into_owned())
+    }
+
     /// Calls an operation of an API of paths.
     pub(crate) async fn rest(
         &self,
@@ -80,8 +104,8 @@ impl Cloud {
             Value::Null => Bytes::new(),
             body => Bytes::from(body.to_string()),
         };
-        let kind = ("application/json", None);
-        let reply = self.call(service, method, path, kind, body).await?;
+        let headers = [("content-type", JSON)];
+        let reply = self.call(service, method, path, &headers, body).await?;
         match reply.status {
             200..300 => Ok(reply),
             _ => Err(refused(&format!("{service} {method} {path}"), &reply)),
@@ -164,9 +188,12 @@ impl Cloud {
         loop {
             let target = format!("Logs_20140328.{operation}");
             let body = Bytes::from(body.to_string());
-            let kind = "application/x-amz-json-1.1";
+            let headers = [
+                ("content-type", "application/x-amz-json-1.1"),
+                ("x-amz-target", &target),
+            ];
             let reply = self
-                .call("logs", &Method::POST, "/", (kind, Some(&target)), body)
+                .call("logs", &Method::POST, "/", &headers, body)
                 .await?;
             match reply.status {
                 200 => return reply.json(),
@@ -183,7 +210,7 @@ impl Cloud {
                 "s3",
                 &Method::PUT,
                 path,
-                ("application/octet-stream", None),
+                &[("content-type", "application/octet-stream")],
                 body,
             )
             .await?;
@@ -199,7 +226,7 @@ impl Cloud {
         service: &str,
         method: &Method,
         path: &str,
-        (content_type, target): (&str, Option<&str>),
+        headers: &[(&str, &str)],
         body: Bytes,
     ) -> Result<Reply, Error> {
         let (url, region) = self.account.address(service);
@@ -224,8 +251,7 @@ impl Cloud {
         } else {
             SignableBody::Bytes(&body)
         };
-        let mut headers = vec![("content-type", content_type)];
-        headers.extend(target.map(|target| ("x-amz-target", target)));
+        let mut headers = headers.to_vec();
         if service == "s3" {
             headers.push(("x-amz-content-sha256", "UNSIGNED-PAYLOAD"));
         }

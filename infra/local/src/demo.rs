@@ -1,13 +1,18 @@
 //! `cargo local demo`: merchants' stories, walked over HTTP as the app would. Each step is checked against the contract.
 
+mod change;
 mod costs;
 mod freeze;
+mod imported;
 mod micro_deposit;
 mod rebind;
 mod standby;
 mod steps;
 mod support;
 mod walk;
+
+pub(crate) use change::{Changed, change_card, knows_change};
+pub(crate) use walk::random_hex;
 
 use std::time::Instant;
 

@@ -33,11 +33,11 @@ struct Settings {
     parameter_overrides: Vec<String>,
 }
 
-/// Deploys into an environment. `overrides`: further parameters as `Name=value`, which prevail.
+/// Deploys into an environment. `overrides`: further parameters as `Name=value`, which prevail. `options`: of `sam deploy`.
 ///
 /// # Errors
 /// When the environment is unknown or without an account, the packages are missing, or `sam` fails.
-pub fn run(environment: &str, overrides: &[String]) -> Result<(), Error> {
+pub fn run(environment: &str, overrides: &[String], options: &[&str]) -> Result<(), Error> {
     let file = paths::workspace().join("infra/samconfig.toml");
     let text = std::fs::read_to_string(&file);
     let text = text.map_err(Error::io(format!("reading {}", file.display())))?;
@@ -53,12 +53,9 @@ pub fn run(environment: &str, overrides: &[String]) -> Result<(), Error> {
     let revision = revision(&packages, &parameters);
     println!("revision {revision}");
     let status = command(&file, environment, &folder.join("template.yaml"))
+        .args(options)
         .arg("--parameter-overrides")
-        .args(
-            parameters
-                .iter()
-                .map(|(name, value)| format!("{name}={value}")),
-        )
+        .args(parameters.iter().map(|(name, value)| set(name, value)))
         .arg(format!("{REVISION}={revision}"))
         .status()
         .map_err(Error::io("starting sam; install the AWS SAM CLI"))?;
@@ -66,6 +63,12 @@ pub fn run(environment: &str, overrides: &[String]) -> Result<(), Error> {
         true => Ok(()),
         false => Err(Error::Sam),
     }
+}
+
+/// A parameter for `sam`, which keeps the deployed value of a parameter without a quoted empty one.
+fn set(name: &str, value: &str) -> String {
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("{name}=\"{value}\"")
 }
 
 fn command(file: &Path, environment: &str, template: &PathBuf) -> Command {
@@ -164,6 +167,13 @@ mod tests {
         assert_eq!(first, revision("{}", &of(&["LogLevel=info"])));
         assert_ne!(first, revision("{}", &of(&["LogLevel=warn"])));
         assert_ne!(first, revision("{ }", &of(&[])));
+    }
+
+    #[test]
+    fn values_are_quoted_for_sam() {
+        assert_eq!(set("RestoredTableName", ""), "RestoredTableName=\"\"");
+        assert_eq!(set("SmsSignature", "a b"), "SmsSignature=\"a b\"");
+        assert_eq!(set("X", "a\"b\\"), "X=\"a\\\"b\\\\\"");
     }
 
     #[test]

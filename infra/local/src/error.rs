@@ -142,6 +142,14 @@ pub enum Error {
         /// The reply.
         body: String,
     },
+    /// An account answers otherwise than expected.
+    #[error("{count} answers are otherwise than expected: see {report}", report = report.display())]
+    FirstHour {
+        /// How many.
+        count: usize,
+        /// The report.
+        report: PathBuf,
+    },
     /// There is no account.
     #[error("{0}")]
     Account(rebindctl::api::EndpointError),

@@ -4,7 +4,7 @@
 //! - `system`: a whole system, from the build to the loaded sandbox; `ministack` is its process, `cloud` and `stack` deploy to it,
 //!   `tools` installs it, `seed` loads its merchants, `operators` creates the roles of its operators
 //! - `artifacts`: builds and zips functions; `architecture`: for which processors; `linkage`: what an executable needs
-//! - [`demo`], [`bench`], [`stress`], [`package`], [`deploy`], [`openapi`], [`bins`]: one module for each command that needs more than a system
+//! - [`demo`], [`bench`], [`stress`], [`package`], [`deploy`], [`first_hour`], [`openapi`], [`bins`]: one module for each command that needs more than a system
 //! - [`cost`]: what a month costs; [`prices`]: what AWS charges
 //! - `error`, [`http`], `paths`, `progress`: shared helpers
 
@@ -20,6 +20,7 @@ pub mod cost;
 pub mod demo;
 pub mod deploy;
 mod error;
+pub mod first_hour;
 pub mod http;
 mod linkage;
 mod ministack;

@@ -10,7 +10,7 @@ use clap::{Parser, ValueEnum};
 use local::stress::{self, Suite};
 use local::{
     Architecture, Error, System, UpOptions, bench, bins, cost, default_state_dir, demo, deploy,
-    down, openapi, package,
+    down, first_hour, openapi, package,
 };
 
 use cli::{Cli, Command};
@@ -63,7 +63,24 @@ async fn run(command: Command) -> Result<(), Error> {
         Command::Deploy {
             environment,
             parameters,
-        } => deploy::run(&environment, &parameters),
+        } => deploy::run(&environment, &parameters, &[]),
+        Command::FirstHour {
+            stack,
+            region,
+            arch,
+            cases,
+            keep,
+            local: _, // without a stack
+        } => {
+            let plan = first_hour::Plan {
+                stack,
+                region,
+                architecture: arch,
+                cases,
+                keep,
+            };
+            first_hour::run(&plan).await
+        }
         Command::Package {
             arch,
             all,

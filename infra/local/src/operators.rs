@@ -14,6 +14,9 @@ use crate::stack::no_answer;
 /// On AWS, a new role can be assumed after some seconds.
 const ASSUMABLE_LIMIT: Duration = Duration::from_secs(60);
 
+/// The name of each role's only policy.
+const POLICY: &str = "policy";
+
 /// A role: its name, its person, and the routes that it permits.
 struct Role {
     name: &'static str,
@@ -114,28 +117,41 @@ pub(crate) async fn create_role(
 ) -> Result<String, Error> {
     let caller = ask(account, STS, "GetCallerIdentity", &json!({})).await?;
     let caller = part(&caller, "/Arn")?;
-    let mut parts = caller.split(':');
-    let (partition, id) = (parts.nth(1), parts.nth(2));
-    let root = format!(
-        "arn:{}:iam::{}:root",
-        partition.unwrap_or_default(),
-        id.unwrap_or_default()
-    );
-    let trust = json!({"Version": "2012-10-17", "Statement": [{
-        "Effect": "Allow",
-        "Principal": {"AWS": root},
-        "Action": "sts:AssumeRole",
-        "Condition": {"StringEquals": {"sts:RoleSessionName": session}},
-    }]});
+    let trust = json!({"Version": "2012-10-17", "Statement": [trusted(&caller, session)]});
     let input = json!({"RoleName": name, "AssumeRolePolicyDocument": trust.to_string()});
     let created = ask(account, IAM, "CreateRole", &input).await?;
     part(&created, "/Role/Arn")
 }
 
+/// Deletes the roles with their permissions.
+pub(crate) async fn delete_roles(account: &Account, prefix: &str) -> Result<(), Error> {
+    for role in ROLES {
+        let name = format!("{prefix}{}", role.name);
+        let policy = json!({"RoleName": name, "PolicyName": POLICY});
+        // A role without permissions has no policy.
+        let _ = ask(account, IAM, "DeleteRolePolicy", &policy).await;
+        ask(account, IAM, "DeleteRole", &json!({ "RoleName": name })).await?;
+    }
+    Ok(())
+}
+
+/// The statement of a trust policy that lets everybody in whom the account of this ARN permits, under one session name.
+pub(crate) fn trusted(arn: &str, session: &str) -> Value {
+    let mut parts = arn.split(':');
+    let (partition, id) = (parts.nth(1), parts.nth(2));
+    let (partition, id) = (partition.unwrap_or_default(), id.unwrap_or_default());
+    json!({
+        "Effect": "Allow",
+        "Principal": {"AWS": format!("arn:{partition}:iam::{id}:root")},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"sts:RoleSessionName": session}},
+    })
+}
+
 /// Replaces the permissions of a role.
 pub(crate) async fn permit(account: &Account, role: &str, policy: &Value) -> Result<(), Error> {
     let input =
-        json!({"RoleName": role, "PolicyName": "policy", "PolicyDocument": policy.to_string()});
+        json!({"RoleName": role, "PolicyName": POLICY, "PolicyDocument": policy.to_string()});
     ask(account, IAM, "PutRolePolicy", &input).await?;
     Ok(())
 }

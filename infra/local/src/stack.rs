@@ -46,6 +46,16 @@ impl Stack {
         self.named("resource", logical_id, self.read.resource(logical_id))
     }
 
+    /// The value of a parameter; empty if the stack has none of this name.
+    pub(crate) fn parameter(&self, name: &str) -> &str {
+        self.read.parameter(name)
+    }
+
+    /// The ARN of the stack, which finds it after its end too.
+    pub(crate) fn id(&self) -> &str {
+        self.read.id()
+    }
+
     /// The resources of a type, such as `AWS::IAM::Role`.
     pub(crate) fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Resource> {
         self.read.of_kind(kind)

@@ -87,6 +87,20 @@ pub struct Endpoints {
     pub functions: BTreeMap<String, String>,
 }
 
+impl Endpoints {
+    /// Writes them to a file, atomically.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
+        let partial = path.with_extension("partial");
+        let failed = || format!("writing {}", path.display());
+        let text = serde_json::to_string_pretty(self).map_err(|error| Error::Reply {
+            what: "JSON".into(),
+            reply: error.to_string(),
+        })?;
+        std::fs::write(&partial, text).map_err(Error::io(failed()))?;
+        std::fs::rename(&partial, path).map_err(Error::io(failed()))
+    }
+}
+
 /// A running system. Dropping it stops it, if it was started here and not detached.
 #[derive(Debug)]
 pub struct System {
@@ -336,17 +350,10 @@ impl System {
         }
     }
 
-    /// Writes `endpoints.json` atomically, and detaches the system if the options ask for it.
+    /// Writes `endpoints.json`, and detaches the system if the options ask for it.
     fn publish(&mut self, options: &UpOptions) -> Result<(), Error> {
         let path = endpoints_path(&options.state_dir);
-        let partial = path.with_extension("partial");
-        let failed = || format!("writing {}", path.display());
-        let text = serde_json::to_string_pretty(&self.endpoints).map_err(|error| Error::Reply {
-            what: "JSON".into(),
-            reply: error.to_string(),
-        })?;
-        std::fs::write(&partial, text).map_err(Error::io(failed()))?;
-        std::fs::rename(&partial, &path).map_err(Error::io(failed()))?;
+        self.endpoints.write(&path)?;
         if options.detached {
             if let Some((_, ministack)) = &mut self.started {
                 ministack.detach()?;

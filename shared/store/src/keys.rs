@@ -34,7 +34,7 @@ const CORE_KEYS: (&str, &str) = ("K#core", "K");
 
 /// The partition and sort key of the stage that the tables belong to. Every function may read this partition: it is that of a
 /// merchant without an id.
-const STAGE: (&str, &str) = ("M#", "STAGE");
+pub const STAGE: (&str, &str) = ("M#", "STAGE");
 
 /// True for the key of an item of the record table: a profile, an account, the registered keys of the core system, the stage.
 #[must_use]

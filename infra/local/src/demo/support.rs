@@ -2,26 +2,20 @@
 //! operators decide. The core system pays, another system hears of it, and an auditor verifies the history.
 
 use std::cell::Cell;
-use std::io::BufReader;
 use std::time::{Duration, Instant};
 
-use application::clock::wall_clock;
-use application::crypto::password;
 use aws_sdk_sqs::types::QueueAttributeName;
-use domain::policy::Policy;
-use domain::secret::Secret;
 use jose::receiver::Receiver;
 use proof::export::verify;
 use rebindctl::api::{Api, Grounds, Request};
 use rebindctl::export::{Read, export};
-use rebindctl::import::lines::Lines;
-use rebindctl::import::{Ending, Format, Plan, Report, run};
 use serde_json::{Value, json};
 use time::Duration as Span;
 use transparency::key::LogKey;
 
+use super::imported::{self, Imported};
 use super::steps::typed;
-use super::walk::{App, Cast, Merchant, Walk, last4};
+use super::walk::{App, Cast, Walk, last4};
 use crate::error::Error;
 use crate::system::System;
 
@@ -30,8 +24,6 @@ const CAST: Cast = Cast {
     new_card: "6228480000009006925", // not one of another story: a card belongs to one person
     reserved_phone: "+8613700000005",
 };
-/// The sandbox's person who owns both imported merchants: the simulated bank knows the name and the ID number.
-const PERSON: &str = "mer_plain_5";
 const OLD_CARD: &str = "6222020000009500018";
 const PAYOUT: &str = "pay_story_1";
 const AMOUNT_FEN: u64 = 128_000;
@@ -43,8 +35,8 @@ const LOG_LIMIT: Duration = Duration::from_secs(330);
 
 pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     let title = "The acquirer: import, payout, freeze, two operators, proof 收单机构：导入、出款、冻结、双人复核、存证";
-    let owner = imported()?;
-    let mut walk = Walk::start_as(system, title, CAST, owner)?;
+    let [merchant, _] = merchants();
+    let mut walk = Walk::start_as(system, title, CAST, merchant.owner()?)?;
     import(&mut walk, system).await?;
     let queue = subscribe(&mut walk, system).await?;
 
@@ -69,82 +61,22 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     walk.end().await
 }
 
-/// The owner of the imported merchant.
-fn imported() -> Result<Merchant, Error> {
-    Ok(Merchant {
-        account: "story-1@example.com".to_owned(),
-        password: "a password of the story".to_owned(),
-        phone: "+8613900008801".to_owned(),
-        old_card_last4: last4(OLD_CARD).to_owned(),
-        ..Merchant::from_sandbox(PERSON)?
-    })
-}
-
-/// A file with two merchants.
-fn file(owner: &Merchant) -> Result<String, Error> {
-    let hash = password::hash(&Secret::new(owner.password.clone()));
-    let hash = hash.map_err(|error| failed("the password's hash", error))?;
-    let line = |number: u32, account: &str, phone: &str, card: &str| {
-        json!({
-            "merchant_id": format!("mer_imported_{number}"),
-            "account": account,
-            "password_hash": hash.expose(),
-            "entity_type": "natural_person",
-            "legal_name": owner.name,
-            "id_document": {"number": owner.id_number, "expires_on": owner.id_expires_on},
-            "phone_on_file": phone,
-            "opened_on": "2023-04-01",
-            "tier": {"daily_limit_max_fen": 5_000_000, "fee_rate_bp": 60},
-            "settlement": {"cycle": "T1", "payout_time": "06:00", "retained_fen": 0, "daily_limit_fen": 2_000_000},
-            "card": {"number": card},
-        })
+/// The merchants of the file. The first one is the story's.
+fn merchants() -> [Imported; 2] {
+    let merchant = |number: u32, card| Imported {
+        merchant_id: format!("mer_imported_{number}"),
+        account: format!("story-{number}@example.com"),
+        phone: format!("+861390000880{number}"),
+        card,
     };
-    let first = line(1, &owner.account, &owner.phone, OLD_CARD);
-    let second = line(
-        2,
-        "story-2@example.com",
-        "+8613900008802",
-        "6222020000009500026",
-    );
-    Ok(format!("{first}\n{second}\n"))
+    [merchant(1, OLD_CARD), merchant(2, "6222020000009500026")]
 }
 
-/// Imports the file as `rebindctl merchants import` does, twice: the repetition changes nothing.
+/// Imports the file twice: the repetition changes nothing.
 async fn import(walk: &mut Walk<'_>, system: &System) -> Result<(), Error> {
-    let text = file(&walk.merchant)?;
-    let target = system.import_target()?;
-    for step in [
-        "Import two merchants 导入商户",
-        "Import them again 重复导入",
-    ] {
-        walk.begin(step);
-        let plan = Plan {
-            file: "merchants.jsonl",
-            total_bytes: text.len() as u64,
-            in_flight: 2,
-            rate: None,
-            dry_run: false,
-            card_key: None,
-            policy: &Policy::CURRENT,
-            clock: wall_clock,
-        };
-        let lines = Lines::new(BufReader::new(text.as_bytes()));
-        let format = Format::Text { colours: false };
-        let mut report: Report<_, Vec<u8>> = Report::new(std::io::stdout(), format, plan.file);
-        let summary = run(
-            plan,
-            lines,
-            &target,
-            None,
-            &mut report,
-            std::future::pending(),
-        )
-        .await;
-        let summary = summary.map_err(|error| failed("the import", error))?;
-        let is_whole = summary.ending == Ending::Finished && summary.refused == 0;
-        walk.expect(is_whole, "both merchants exist")?;
-    }
-    Ok(())
+    let text = imported::file(&merchants())?;
+    imported::import(walk, system, "Import two merchants 导入商户", &text).await?;
+    imported::import(walk, system, "Import them again 重复导入", &text).await
 }
 
 /// A queue of another system that receives the events of the merchant.

@@ -22,10 +22,14 @@ use crate::system::System;
 /// Time limit for an SMS, from the request that causes it.
 const SMS_LIMIT: Duration = Duration::from_secs(15);
 
+/// The same on AWS, where the stream begins to deliver minutes after a deployment.
+const SMS_LIMIT_ON_AWS: Duration = Duration::from_secs(240);
+
 /// Time limit for the log lines of a story.
 const LOG_LIMIT: Duration = Duration::from_secs(10);
 
 /// The merchant and the card of a story. Stories share none of them.
+#[derive(Clone, Copy)]
 pub(super) struct Cast {
     /// A merchant of `sandbox.json`.
     pub(super) merchant_id: &'static str,
@@ -99,13 +103,8 @@ impl App {
 
     /// Installs the app on a new device.
     pub(super) fn install() -> Result<Self, Error> {
-        let mut device = [0u8; 16];
-        getrandom::fill(&mut device).map_err(|error| Error::Reply {
-            what: "random bytes".into(),
-            reply: error.to_string(),
-        })?;
         Ok(Self {
-            device_id: device.iter().map(|byte| format!("{byte:02x}")).collect(),
+            device_id: random_hex(16)?,
             token: String::new(),
         })
     }
@@ -193,6 +192,11 @@ impl<'a> Walk<'a> {
         // The local cloud's own lines are not JSON.
         let parsed = lines.iter().map(|(_, line)| serde_json::from_str(line));
         Ok(parsed.flatten().collect())
+    }
+
+    /// When the story began, in Unix milliseconds.
+    pub(super) const fn began_ms(&self) -> i64 {
+        self.began_ms
     }
 
     /// Switches to another app and returns the previous one.
@@ -367,7 +371,11 @@ impl<'a> Walk<'a> {
 
     /// Waits for the next SMS to `phone`.
     pub(super) async fn next_sms(&mut self, phone: &str) -> Result<String, Error> {
-        let deadline = Instant::now() + SMS_LIMIT;
+        let limit = match self.system.account().is_aws() {
+            true => SMS_LIMIT_ON_AWS,
+            false => SMS_LIMIT,
+        };
+        let deadline = Instant::now() + limit;
         let read = self.read.get(phone).copied().unwrap_or_default();
         loop {
             if let Some(sms) = self.system.sms(phone).await?.into_iter().nth(read) {
@@ -376,10 +384,9 @@ impl<'a> Walk<'a> {
                 return Ok(sms);
             }
             if Instant::now() > deadline {
-                return Err(self.mismatch(&format!(
-                    "an SMS to {phone} within {} s",
-                    SMS_LIMIT.as_secs()
-                )));
+                return Err(
+                    self.mismatch(&format!("an SMS to {phone} within {} s", limit.as_secs()))
+                );
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -451,11 +458,18 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Random bytes in lower-case hex.
+pub(crate) fn random_hex(bytes: usize) -> Result<String, Error> {
+    let mut random = vec![0; bytes];
+    getrandom::fill(&mut random).map_err(invalid_request)?;
+    Ok(hex::encode(random))
+}
+
 fn unix_ms(at: OffsetDateTime) -> i64 {
     at.unix_timestamp() * 1_000 + i64::from(at.millisecond())
 }
 
-fn invalid_request(error: impl ToString) -> Error {
+pub(super) fn invalid_request(error: impl ToString) -> Error {
     Error::Reply {
         what: "a valid request".to_owned(),
         reply: error.to_string(),

@@ -19,6 +19,7 @@ pub struct Resource {
 /// A deployed stack.
 #[derive(Clone, Debug, Default)]
 pub struct Stack {
+    id: String,
     pub(super) status: String,
     pub(super) is_protected: bool,
     pub(super) account: String,
@@ -75,6 +76,7 @@ impl Stack {
         };
         let id = body["StackId"].as_str().unwrap_or_default();
         Self {
+            id: id.to_owned(),
             status: body["StackStatus"].as_str().unwrap_or_default().to_owned(),
             is_protected: body["EnableTerminationProtection"] == "true",
             account: id.split(':').nth(4).unwrap_or_default().to_owned(),
@@ -82,6 +84,12 @@ impl Stack {
             outputs: pairs("Outputs", "OutputKey", "OutputValue"),
             resources: Vec::new(),
         }
+    }
+
+    /// The ARN.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// The value of a parameter; empty if the stack has none of this name.
