@@ -34,7 +34,7 @@ const LONG_FUNCTIONS: [(&str, &str); 7] = [
 /// Characters of a test name.
 const TEST_NAME_MAX: usize = 60;
 const TEST_NAME_MEDIAN_MAX: usize = 35;
-/// Files in git. Half of them are inputs of the fuzz tests.
+/// Files in git. A quarter of them are inputs of the fuzz tests.
 const FILES_MAX: usize = 1_400;
 /// Phrases of a private dialect, with plain words for each. CONTRIBUTING.md quotes some as bad examples.
 const BANNED: [(&str, &str); 10] = [
